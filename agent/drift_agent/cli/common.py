@@ -1,0 +1,81 @@
+"""What every command shares: how it ends, how text from hosts is shown, where a document goes."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any, Final, NoReturn
+
+import typer
+from rich.console import Console
+
+from drift_agent.errors import EXIT_CODES, EXIT_FAILED, EXIT_OK, EXIT_USAGE, DriftlineError, InputError
+from drift_agent.line_protocol import portable
+
+# Typer keeps its copy of click private; its base of all usage errors is an ancestor of the one it exports.
+_USAGE_ERROR: Final[type[Exception]] = next(
+    cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "ClickException"
+)
+
+EPILOG: Final = "Exit codes: " + " · ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items())
+
+
+def make_app(help_: str) -> typer.Typer:
+    """A group of commands in our manner: help where nothing was asked, no completion commands, exit codes shown."""
+    return typer.Typer(help=help_, epilog=EPILOG, no_args_is_help=True, add_completion=False, rich_markup_mode="rich")
+
+
+def run(app: typer.Typer, program: str) -> NoReturn:
+    """Runs a command line to its end: one sentence on stderr and the right exit code for every error."""
+    try:
+        result = app(prog_name=program, standalone_mode=False)
+        sys.stdout.flush()
+    except DriftlineError as error:
+        fail(program, str(error), error.exit_code)
+    except BrokenPipeError:  # the reader of our output went away: its right
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_OK)
+    except typer.Abort:
+        fail(program, "aborted", EXIT_FAILED)
+    except _USAGE_ERROR as error:
+        if not error.args and not str(error):  # "no arguments": the help was already printed
+            sys.exit(EXIT_USAGE)
+        context = getattr(error, "ctx", None)
+        hint = f" (see {context.command_path} --help)" if context is not None else ""
+        fail(program, str(error).rstrip(".") + hint, EXIT_USAGE)
+    sys.exit(result if isinstance(result, int) else EXIT_OK)
+
+
+def fail(program: str, message: str, code: int) -> NoReturn:
+    """Says one sentence on stderr, control characters escaped, and ends the process."""
+    sys.stderr.write(f"{program}: {shown(message)}\n")
+    sys.exit(code)
+
+
+def shown(text: str) -> str:
+    """Text of a host, safe for a terminal: control characters and bytes that are not UTF-8 in escaped form."""
+    return portable(text).replace("\\\\", "\\") if not text.isprintable() else text
+
+
+def console() -> Console:
+    """Standard output; plain where it is no terminal, and then as wide as its lines are."""
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def write_document(text: str, output: str | None) -> None:
+    """A document to standard output, or whole to the file `output` (written beside it, then renamed)."""
+    if output is None:
+        sys.stdout.write(text)
+        return
+    temporary = f"{output}.tmp"
+    try:
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(temporary, output)
+    except OSError as error:
+        raise InputError(f"{output}: cannot be written: {error.strerror}") from None
+
+
+def to_json(document: Mapping[str, Any]) -> str:
+    """A document as indented JSON with a newline at its end; every character beyond ASCII escaped."""
+    return json.dumps(document, indent=2) + "\n"

@@ -1,0 +1,278 @@
+"""TOML and environment → one `Config`. Every mistake names file, line and key, and what is allowed."""
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, fields
+from typing import Any, Final, TypeVar
+
+from drift_agent.config import (
+    LOG_STARTS,
+    AgentOptions,
+    Config,
+    ImageOptions,
+    LogOptions,
+    MetricsOptions,
+    OutputOptions,
+    SpoolOptions,
+)
+from drift_agent.errors import ConfigError
+
+DEFAULT_PATH: Final = "/etc/driftline/agent.toml"
+MAX_CONFIG_BYTES: Final = 1 << 20
+PREFIX: Final = "DRIFTLINE_"
+
+_TABLES: Final[dict[str, type]] = {
+    "agent": AgentOptions,
+    "image": ImageOptions,
+    "metrics": MetricsOptions,
+    "spool": SpoolOptions,
+}
+_LISTS: Final[dict[str, type]] = {"logs": LogOptions, "outputs": OutputOptions}
+
+T = TypeVar("T")
+Table = dict[str, object]
+
+
+def load(path: str | None, environ: Mapping[str, str], known_metrics: Sequence[str] = ()) -> Config:
+    """The configuration of `path` (None: no file, the environment alone), with what `environ` overrides.
+
+    `known_metrics` are the names that `[metrics]` may mention; empty, they are not checked.
+
+    Raises:
+        ConfigError: the file cannot be read, is no TOML, or a key or value is not allowed.
+    """
+    text = _read(path) if path is not None else ""
+    source = _Source(path or "the environment", text)
+    try:
+        tables: Table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{source.path}: not TOML: {error}") from None
+    origins = _apply_environment(tables, environ)
+    return _build(_Reader(source, origins), tables, known_metrics)
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            raw = file.read(MAX_CONFIG_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}; give another file with --config") from None
+    if len(raw) > MAX_CONFIG_BYTES:
+        raise ConfigError(f"{path}: is over 1 MiB, which no configuration is")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not UTF-8 at byte {error.start}") from None
+
+
+@dataclass(frozen=True)
+class _Source:
+    path: str
+    text: str
+
+    def line_of(self, section: str, index: int | None, key: str) -> int | None:
+        """Line of `key` in `[section]`, or in the index-th `[[section]]`; else of the section; tomllib keeps none."""
+        header = re.compile(r"\s*\[+\s*([\w.\- \"']+?)\s*\]+")
+        current, seen, section_line = "", -1, None
+        for number, line in enumerate(self.text.splitlines(), 1):
+            if match := header.match(line):
+                current = match.group(1).replace(" ", "")
+                if current == section:
+                    seen += 1
+                    if index is None or index == seen:
+                        section_line = number
+                if current == f"{section}.{key}":
+                    return number
+            elif current == section and index in (None, seen):
+                if re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]", line):
+                    return number
+            elif not current and re.match(rf"\s*{re.escape(section)}\s*[=.]", line):
+                return number
+        return section_line
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Turns tables into option classes, and knows where each value came from."""
+
+    source: _Source
+    origins: Mapping[tuple[str, int | None, str], str]
+
+    def error(self, section: str, index: int | None, key: str, problem: str) -> ConfigError:
+        variable = self.origins.get((section, index, key))
+        if variable is not None:
+            return ConfigError(f"environment variable {variable}: {problem}")
+        line = self.source.line_of(section, index, key)
+        place = f"{self.source.path}, line {line}" if line else self.source.path
+        list_ = f"[{index}]" if index is not None else ""
+        return ConfigError(f"{place}: {section}{list_}.{key} {problem}" if key else f"{place}: {section} {problem}")
+
+    def read(self, cls: type[T], section: str, table: object, index: int | None = None) -> T:
+        if not isinstance(table, dict):
+            form = f"[[{section}]]" if index is not None else f"[{section}]"
+            raise self.error(section, None, "", f"must be a table: write {form}")
+        options = {_key_of(item): item for item in fields(cls) if "parse" in item.metadata}  # type: ignore[arg-type]
+        values: dict[str, Any] = {}
+        for key, value in table.items():
+            item = options.get(key)
+            if item is None:
+                raise self.error(section, index, key, "is not a key here; " + _suggest(key, list(options)))
+            try:
+                values[item.name] = item.metadata["parse"](value)
+            except ValueError as error:
+                shown = "" if "token" in key or "password" in key else f" = {value!r}"
+                raise self.error(section, index, key, f"{str(shown)[:80]}: {error}".lstrip(": ")) from None
+        return cls(**values)
+
+
+def _key_of(item: Field[Any]) -> str:
+    return item.name.rstrip("_")
+
+
+def _suggest(key: str, allowed: Sequence[str]) -> str:
+    close = difflib.get_close_matches(key, allowed, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"allowed are {', '.join(sorted(allowed))}"
+
+
+def _build(reader: _Reader, tables: Table, known_metrics: Sequence[str]) -> Config:
+    for section in tables:
+        if section not in _TABLES and section not in _LISTS:
+            raise reader.error(section, None, "", "is not a section; " + _suggest(section, [*_TABLES, *_LISTS]))
+    metrics = _read_metrics(reader, tables.get("metrics", {}), known_metrics)
+    logs = _read_list(reader, LogOptions, "logs", tables.get("logs", []))
+    outputs = _read_list(reader, OutputOptions, "outputs", tables.get("outputs", []))
+    config = Config(
+        agent=reader.read(AgentOptions, "agent", tables.get("agent", {})),
+        image=reader.read(ImageOptions, "image", tables.get("image", {})),
+        metrics=metrics,
+        spool=reader.read(SpoolOptions, "spool", tables.get("spool", {})),
+        logs=logs,
+        outputs=outputs,
+        source=reader.source.path,
+    )
+    _validate(reader, config)
+    return config
+
+
+def _read_list(reader: _Reader, cls: type[T], section: str, value: object) -> tuple[T, ...]:
+    if not isinstance(value, list):
+        raise reader.error(section, None, "", f"must be a list of tables: write [[{section}]]")
+    return tuple(reader.read(cls, section, table, index) for index, table in enumerate(value))
+
+
+def _read_metrics(reader: _Reader, table: object, known: Sequence[str]) -> MetricsOptions:
+    if not isinstance(table, dict):
+        raise reader.error("metrics", None, "", "must be a table: write [metrics]")
+    own = {name: part for name, part in table.items() if isinstance(part, dict)}
+    plain = reader.read(MetricsOptions, "metrics", {name: part for name, part in table.items() if name not in own})
+    for key, names in (("enable", plain.enable), ("disable", plain.disable), ("", tuple(own))):
+        for name in names:
+            if known and name not in known:
+                raise reader.error("metrics", None, key or name, f"{name!r} is no metric; " + _suggest(name, known))
+    return MetricsOptions(plain.enable, plain.disable, own)
+
+
+def _validate(reader: _Reader, config: Config) -> None:
+    """What no single key can know."""
+    for index, output in enumerate(config.outputs):
+        if not output.url:
+            raise reader.error("outputs", index, "url", "is missing: say where to send, such as 'http://host:8086'")
+        if output.token and output.token_file:
+            raise reader.error("outputs", index, "token_file", "stands beside token: keep one of them")
+        if bool(output.username) != bool(output.password_file):
+            raise reader.error("outputs", index, "username", "and password_file go together")
+    labels = [output.label for output in config.outputs]
+    for index, label in enumerate(labels):
+        if label in labels[:index]:
+            raise reader.error("outputs", index, "name", f"is missing: two outputs are called {label!r}")
+    for index, log in enumerate(config.logs):
+        if bool(log.path) == log.journal:
+            raise reader.error("logs", index, "path", "or journal = true: one of the two must be given")
+        if log.from_ not in LOG_STARTS:
+            raise reader.error("logs", index, "from", f"must be one of {', '.join(LOG_STARTS)}")
+
+
+# ------------------------------------------------------------------------------------------- environment
+
+
+def _apply_environment(tables: Table, environ: Mapping[str, str]) -> dict[tuple[str, int | None, str], str]:
+    """Puts `DRIFTLINE_SECTION_KEY` and `DRIFTLINE_LIST_N_KEY` into `tables`; says which value came from where.
+
+    Variables that begin with no section's name belong to other commands (`DRIFTLINE_TOKEN`) and are left alone.
+    """
+    origins: dict[tuple[str, int | None, str], str] = {}
+    for variable in sorted(environ):
+        if not variable.startswith(PREFIX):
+            continue
+        section, _, rest = variable.removeprefix(PREFIX).lower().partition("_")
+        if section in _TABLES and rest:
+            _set_in_table(tables, section, rest, environ[variable], variable)
+            origins[(section, None, rest)] = variable
+        elif section in _LISTS:
+            number, _, key = rest.partition("_")
+            if not number.isdecimal() or not key:
+                raise ConfigError(f"environment variable {variable}: write {PREFIX}{section.upper()}_0_KEY")
+            _set_in_list(tables, section, int(number), key, environ[variable], variable)
+            origins[(section, int(number), key)] = variable
+    return origins
+
+
+def _set_in_table(tables: Table, section: str, key: str, text: str, variable: str) -> None:
+    table = tables.setdefault(section, {})
+    if not isinstance(table, dict):
+        raise ConfigError(f"environment variable {variable}: {section} is not a table in the file")
+    if section == "metrics" and key not in {_key_of(item) for item in fields(MetricsOptions)}:
+        name, _, own_key = key.partition("_")
+        own = table.setdefault(name, {})
+        if not own_key or not isinstance(own, dict):
+            raise ConfigError(f"environment variable {variable}: write {PREFIX}METRICS_NAME_KEY")
+        own[own_key] = _value(text)
+        return
+    table[key] = _coerce(_TABLES[section], key, text)
+
+
+def _set_in_list(tables: Table, section: str, index: int, key: str, text: str, variable: str) -> None:
+    entries = tables.setdefault(section, [])
+    if not isinstance(entries, list) or index > len(entries):
+        raise ConfigError(f"environment variable {variable}: the file has no {section}[{index}] to override")
+    if index == len(entries):
+        entries.append({})
+    entries[index][key] = _coerce(_LISTS[section], key, text)
+
+
+def _coerce(cls: type, key: str, text: str) -> object:
+    """A number where the option's default is one; everything else has a text form that its parser knows."""
+    for item in fields(cls):
+        default = item.default if item.default is not MISSING else None
+        if _key_of(item) == key and type(default) is int and re.fullmatch(r"-?\d+", text):
+            return int(text)
+    return text
+
+
+def _value(text: str) -> object:
+    """A metric's own key may be of any type: read as TOML where it is some, as a string else."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def read_secret(path: str) -> str:
+    """The first line of a secret's file; `$CREDENTIALS_DIRECTORY` is expanded for systemd credentials.
+
+    Raises:
+        ConfigError: the file cannot be read or is empty; the message never holds its content.
+    """
+    expanded = os.path.expandvars(path)
+    try:
+        with open(expanded, encoding="utf-8") as file:
+            secret = file.read(64 << 10).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise ConfigError(f"{expanded}: the secret cannot be read: {reason}") from None
+    if not secret:
+        raise ConfigError(f"{expanded}: the file is empty; it must hold the secret")
+    return secret

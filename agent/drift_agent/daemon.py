@@ -1,0 +1,1 @@
+"""The agent as it runs: schedule, signals, wiring."""

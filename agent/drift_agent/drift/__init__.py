@@ -1,0 +1,1 @@
+"""How an instance left its image: compare, check, watch, detector."""

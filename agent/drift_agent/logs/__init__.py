@@ -1,0 +1,1 @@
+"""Log files: tail, journal, parse."""

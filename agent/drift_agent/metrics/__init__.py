@@ -1,0 +1,1 @@
+"""One file a subject, and one ordered list of them."""

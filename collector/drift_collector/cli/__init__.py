@@ -1,0 +1,5 @@
+"""`drift`: everything that an operator types."""
+
+
+def main() -> None:
+    """Entry point of `drift`."""

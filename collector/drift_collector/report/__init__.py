@@ -1,0 +1,1 @@
+"""Table, JSON and the other documents."""

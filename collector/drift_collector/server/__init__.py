@@ -1,0 +1,1 @@
+"""InfluxDB-compatible writes in, the fleet page and JSON out."""
