@@ -30,7 +30,17 @@ def _duration(value: object) -> float:
 
 
 def _size(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else parse_size(_text(value))
+    size = value if isinstance(value, int) and not isinstance(value, bool) else parse_size(_text(value))
+    if size < 0:
+        raise ValueError("must not be negative")
+    return size
+
+
+def _capacity(value: object) -> int:
+    size = _size(value)
+    if size < 1 << 20:
+        raise ValueError("must be at least 1MiB")
+    return size
 
 
 def _rate(value: object) -> int:
@@ -135,7 +145,7 @@ class MetricsOptions:
 class SpoolOptions:
     """`[spool]`"""
 
-    max_bytes: int = option(256 << 20, _size, "cap of what waits; its files stay below 1.5 times that")
+    max_bytes: int = option(256 << 20, _capacity, "cap of what waits; its files stay below 1.5 times that")
     max_age: float = option(7 * 86400.0, _duration, "what is older is dropped, and counted")
 
 

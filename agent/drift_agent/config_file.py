@@ -123,13 +123,17 @@ class _Reader:
             try:
                 values[item.name] = item.metadata["parse"](value)
             except ValueError as error:
-                shown = "" if "token" in key or "password" in key else f" = {value!r}"
-                raise self.error(section, index, key, f"{str(shown)[:80]}: {error}".lstrip(": ")) from None
+                shown = "" if _may_hold_a_secret(key, value) else f"= {value!r}"[:80] + ": "
+                raise self.error(section, index, key, f"{shown}{error}") from None
         return cls(**values)
 
 
 def _key_of(item: Field[Any]) -> str:
     return item.name.rstrip("_")
+
+
+def _may_hold_a_secret(key: str, value: object) -> bool:
+    return any(word in key for word in ("token", "password", "key")) or "@" in str(value)
 
 
 def _suggest(key: str, allowed: Sequence[str]) -> str:

@@ -1,0 +1,184 @@
+"""TOML and environment → Config, and what is said of a mistake."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drift_agent.config import AgentOptions, Config, ImageOptions, SpoolOptions
+from drift_agent.config_file import load, read_secret
+from drift_agent.errors import ConfigError
+
+Write = Callable[[str], str]
+
+MINIMAL = """\
+[[outputs]]
+url = "http://influxdb.example:8086"
+token = "secret-token"
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def write_config(text: str) -> str:
+        path = tmp_path / "agent.toml"
+        path.write_text(text)
+        return str(path)
+
+    return write_config
+
+
+def refused(path: str, environ: dict[str, str] | None = None) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load(path, environ or {}, known_metrics=("cpu", "disk", "nginx"))
+    assert caught.value.exit_code == 64
+    return str(caught.value)
+
+
+def test_a_url_and_a_token_are_enough(write: Write) -> None:
+    config = load(write(MINIMAL), {})
+    assert config.agent == AgentOptions()
+    assert config.image == ImageOptions()
+    assert config.spool == SpoolOptions()
+    (output,) = config.outputs
+    assert (output.url, output.database, output.org, output.lanes) == (
+        "http://influxdb.example:8086",
+        "driftline",
+        "",
+        ("drift", "logs", "metrics"),
+    )
+    assert output.label == "influxdb.example:8086"
+
+
+def test_every_section_is_read(write: Write) -> None:
+    config = load(
+        write(
+            MINIMAL
+            + """
+[agent]
+interval = "1s"
+tags = { zone = "a" }
+[image]
+root = "/srv/root"
+[metrics]
+enable = ["nginx"]
+[metrics.disk]
+interval = "30s"
+[spool]
+max_bytes = "64MiB"
+[[logs]]
+path = "/var/log/nginx/access.log*"
+format = "nginx-combined"
+from = "end"
+"""
+        ),
+        {},
+        known_metrics=("disk", "nginx"),
+    )
+    assert config.agent.interval == 1.0
+    assert config.agent.tags == {"zone": "a"}
+    assert config.image.root == "/srv/root"
+    assert config.metrics.enable == ("nginx",)
+    assert config.metrics.own == {"disk": {"interval": "30s"}}
+    assert config.spool.max_bytes == 64 << 20
+    assert config.logs[0].from_ == "end"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('[agent]\nintervall = "1s"', "line 2: agent.intervall is not a key here; did you mean 'interval'?"),
+        ('[agent]\n\ninterval = "1 s"', "line 3: agent.interval = '1 s': '1 s' is not a duration"),
+        ("[agent]\ninterval = 5", "line 2: agent.interval = 5: must be a string"),
+        ('[agent]\ninterval = "0s"', "must be longer than 0s"),
+        ("[agnt]\n", "agnt is not a section; did you mean 'agent'?"),
+        ('[[outputs]]\nurl = "influx:8086"', "line 2: outputs[0].url = 'influx:8086': must be an address such as"),
+        ('[[outputs]]\nurl = "http://u:p@h"', "must not hold credentials"),
+        ('[[outputs]]\nlanes = ["drift"]', "outputs[0].url is missing"),
+        ('[[outputs]]\nurl = "http://a"\nlanes = ["logz"]', "may hold drift, logs, metrics"),
+        ('[[outputs]]\nurl = "http://a"\n[[outputs]]\nurl = "http://a"', "two outputs are called 'a'"),
+        ('[[outputs]]\nurl = "http://a"\nusername = "u"', "username and password_file go together"),
+        ('[metrics]\nenable = ["nginks"]', "line 2: metrics.enable 'nginks' is no metric; did you mean 'nginx'?"),
+        ('[metrics.dsk]\ninterval = "1s"', "'dsk' is no metric; did you mean 'disk'?"),
+        ("[[logs]]\n", "path or journal = true"),
+        ('[agent]\ntags = { host = "x" }', "'host' cannot be the name of a tag"),
+        ("[spool]\nmax_bytes = -1", "max_bytes"),
+        ("outputs = 3", "must be a list of tables: write [[outputs]]"),
+        ("agent = 3", "must be a table: write [agent]"),
+        ("[agent", "not TOML"),
+    ],
+)
+def test_a_mistake_names_file_line_and_key_and_what_is_allowed(write: Write, text: str, expected: str) -> None:
+    path = write(text)
+    message = refused(path)
+    assert message.startswith(path)
+    assert expected in message
+    assert "\n" not in message
+
+
+def test_a_mistake_in_the_second_table_of_a_list_has_its_own_line(write: Write) -> None:
+    text = '[[outputs]]\nurl = "http://a"\n[[outputs]]\nname = "b"\nurl = 3\n'
+    assert "line 5: outputs[1].url" in refused(write(text))
+
+
+def test_the_environment_overrides_the_file(write: Write) -> None:
+    environ = {
+        "DRIFTLINE_AGENT_INTERVAL": "3s",
+        "DRIFTLINE_AGENT_TAGS": "zone=b,rack=7",
+        "DRIFTLINE_OUTPUTS_0_TOKEN": "other",
+        "DRIFTLINE_OUTPUTS_1_URL": "http://second:8086",
+        "DRIFTLINE_OUTPUTS_1_LANES": "drift",
+        "DRIFTLINE_METRICS_DISK_INTERVAL": '"30s"',
+        "DRIFTLINE_IMAGE_WATCH": "false",
+        "DRIFTLINE_SPOOL_MAX_BYTES": "1048576",
+        "DRIFTLINE_TOKEN": "an operator's, not ours",
+    }
+    config = load(write(MINIMAL), environ)
+    assert config.agent.interval == 3.0
+    assert config.agent.tags == {"zone": "b", "rack": "7"}
+    assert config.outputs[0].token == "other"
+    assert config.outputs[1].lanes == ("drift",)
+    assert config.metrics.own == {"disk": {"interval": "30s"}}
+    assert config.image.watch is False
+    assert config.spool.max_bytes == 1 << 20
+
+
+def test_a_mistake_in_the_environment_names_the_variable(write: Write) -> None:
+    assert refused(write(MINIMAL), {"DRIFTLINE_AGENT_INTERVAL": "soon"}).startswith(
+        "environment variable DRIFTLINE_AGENT_INTERVAL"
+    )
+    assert "DRIFTLINE_OUTPUTS_0_KEY" in refused(write(MINIMAL), {"DRIFTLINE_OUTPUTS_TOKEN": "x"})
+
+
+def test_no_message_holds_a_secret(write: Write) -> None:
+    assert "hunter2" not in refused(write('[[outputs]]\nurl = "http://a"\ntoken = ["hunter2"]'))
+    assert "hunter2" not in refused(write('[[outputs]]\nurl = "http://u:hunter2@a"'))
+
+
+def test_a_file_that_is_not_there_says_what_to_do() -> None:
+    assert "--config" in refused("/nonexistent/agent.toml")
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_give_a_config_or_one_sentence(tmp_path_factory: pytest.TempPathFactory, raw: bytes) -> None:
+    path = tmp_path_factory.mktemp("config") / "agent.toml"
+    path.write_bytes(raw)
+    with suppress(ConfigError):  # anything else is a traceback for a user's mistake
+        assert isinstance(load(str(path), {}), Config)
+
+
+def test_a_secret_is_the_trimmed_content_of_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "token").write_text("abc\n")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert read_secret("$CREDENTIALS_DIRECTORY/token") == "abc"
+
+
+def test_an_empty_or_missing_secret_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("\n")
+    with pytest.raises(ConfigError, match="empty"):
+        read_secret(str(tmp_path / "token"))
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_secret(str(tmp_path / "none"))
