@@ -18,7 +18,7 @@ Parser = Callable[[object], Any]
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise ValueError("must be a string")  # noqa: TRY004 (every parser's error is a ValueError)
+        raise ValueError("must be a string")
     return value
 
 

@@ -1,0 +1,1 @@
+"""Everything on one machine: `drift up` and `drift demo`."""
