@@ -16,41 +16,41 @@ from drift_agent.units import parse_duration, parse_size
 Parser = Callable[[object], Any]
 
 
-def _text(value: object) -> str:
+def as_text(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("must be a string")
     return value
 
 
-def _duration(value: object) -> float:
-    seconds = parse_duration(_text(value))
+def as_duration(value: object) -> float:
+    seconds = parse_duration(as_text(value))
     if not 0 < seconds <= 366 * 86400:
         raise ValueError("must be longer than 0s and at most 366d")
     return seconds
 
 
-def _size(value: object) -> int:
-    size = value if isinstance(value, int) and not isinstance(value, bool) else parse_size(_text(value))
+def as_size(value: object) -> int:
+    size = value if isinstance(value, int) and not isinstance(value, bool) else parse_size(as_text(value))
     if size < 0:
         raise ValueError("must not be negative")
     return size
 
 
 def _capacity(value: object) -> int:
-    size = _size(value)
+    size = as_size(value)
     if size < 1 << 20:
         raise ValueError("must be at least 1MiB")
     return size
 
 
-def _rate(value: object) -> int:
+def as_rate(value: object) -> int:
     """A count per second; 0 is unlimited."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise ValueError("must be a whole number, 0 for unlimited")
     return value
 
 
-def _texts(value: object) -> tuple[str, ...]:
+def as_texts(value: object) -> tuple[str, ...]:
     if isinstance(value, str):
         value = [part.strip() for part in value.split(",") if part.strip()]
     if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
@@ -58,7 +58,7 @@ def _texts(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _tags(value: object) -> dict[str, str]:
+def as_tags(value: object) -> dict[str, str]:
     if isinstance(value, str):
         value = dict(part.partition("=")[::2] for part in value.split(",") if part)
     if not isinstance(value, dict) or not all(isinstance(part, str) for part in value.values()):
@@ -69,16 +69,16 @@ def _tags(value: object) -> dict[str, str]:
     return {name: text for name, text in value.items() if text}
 
 
-def _lanes(value: object) -> tuple[Lane, ...]:
-    wanted = _texts(value)
+def as_lanes(value: object) -> tuple[Lane, ...]:
+    wanted = as_texts(value)
     unknown = [lane for lane in wanted if lane not in LANES]
     if unknown or not wanted:
         raise ValueError(f"may hold {', '.join(LANES)}, and at least one of them")
     return tuple(lane for lane in LANES if lane in wanted)
 
 
-def _http_url(value: object) -> str:
-    text = _text(value)
+def as_http_url(value: object) -> str:
+    text = as_text(value)
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("must be an address such as 'http://influxdb.example:8086'")
@@ -87,7 +87,7 @@ def _http_url(value: object) -> str:
     return text.rstrip("/")
 
 
-def _boolean(value: object) -> bool:
+def as_boolean(value: object) -> bool:
     if isinstance(value, bool):
         return value
     if value in ("true", "false"):
@@ -107,37 +107,39 @@ def option(default: object, parse: Parser, help_: str) -> Any:  # noqa: ANN401 (
 class AgentOptions:
     """`[agent]`"""
 
-    interval: float = option(10.0, _duration, "how often metrics are gathered")
-    report_interval: float = option(60.0, _duration, "how often a `drift` point is sent when nothing changes")
-    flush_interval: float = option(0.0, _duration, "how often metrics and logs are sent; drift goes at once (interval)")
-    state_dir: str = option("/var/lib/driftline", _text, "folder of state.db, spool.db and the stat cache")
-    host: str = option("", _text, "value of the tag `host` (hostname, or the instance where that is the baked one)")
-    instance: str = option("", _text, "value of the tag `instance` (the cloud's id, or a hash of machine-id)")
-    group: str = option("default", _text, "value of the tag `group`")
-    tags: Mapping[str, str] = option({}, _tags, "further tags on metrics and logs; few, and bounded")
+    interval: float = option(10.0, as_duration, "how often metrics are gathered")
+    report_interval: float = option(60.0, as_duration, "how often a `drift` point is sent when nothing changes")
+    flush_interval: float = option(
+        0.0, as_duration, "how often metrics and logs are sent; drift goes at once (interval)"
+    )
+    state_dir: str = option("/var/lib/driftline", as_text, "folder of state.db, spool.db and the stat cache")
+    host: str = option("", as_text, "value of the tag `host` (hostname, or the instance where that is the baked one)")
+    instance: str = option("", as_text, "value of the tag `instance` (the cloud's id, or a hash of machine-id)")
+    group: str = option("default", as_text, "value of the tag `group`")
+    tags: Mapping[str, str] = option({}, as_tags, "further tags on metrics and logs; few, and bounded")
 
 
 @dataclass(frozen=True, slots=True)
 class ImageOptions:
     """`[image]`"""
 
-    root: str = option("/", _text, "the root that is compared")
-    manifest: str = option("/usr/lib/driftline/manifest.jsonl", _text, "the manifest baked with the image")
-    scan_interval: float = option(900.0, _duration, "how often everything is looked at again")
-    rehash_interval: float = option(86400.0, _duration, "how often unchanged files are hashed again all the same")
-    settle: float = option(600.0, _duration, "how long the seal waits for cloud-init")
-    watch: bool = option(True, _boolean, "watch for changes between scans")
-    files_per_second: int = option(0, _rate, "limit of a scan; 0 is unlimited")
-    bytes_per_second: int = option(0, _size, "limit of a scan's hashing; 0 is unlimited")
-    allow_logins: tuple[str, ...] = option((), _texts, "users whose logins do not taint (automation)")
+    root: str = option("/", as_text, "the root that is compared")
+    manifest: str = option("/usr/lib/driftline/manifest.jsonl", as_text, "the manifest baked with the image")
+    scan_interval: float = option(900.0, as_duration, "how often everything is looked at again")
+    rehash_interval: float = option(86400.0, as_duration, "how often unchanged files are hashed again all the same")
+    settle: float = option(600.0, as_duration, "how long the seal waits for cloud-init")
+    watch: bool = option(True, as_boolean, "watch for changes between scans")
+    files_per_second: int = option(0, as_rate, "limit of a scan; 0 is unlimited")
+    bytes_per_second: int = option(0, as_size, "limit of a scan's hashing; 0 is unlimited")
+    allow_logins: tuple[str, ...] = option((), as_texts, "users whose logins do not taint (automation)")
 
 
 @dataclass(frozen=True, slots=True)
 class MetricsOptions:
     """`[metrics]`; `[metrics.NAME]` stands in `own`, checked by the metric itself."""
 
-    enable: tuple[str, ...] = option((), _texts, "metrics added to the defaults")
-    disable: tuple[str, ...] = option((), _texts, "metrics taken from the defaults")
+    enable: tuple[str, ...] = option((), as_texts, "metrics added to the defaults")
+    disable: tuple[str, ...] = option((), as_texts, "metrics taken from the defaults")
     own: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
 
@@ -146,45 +148,45 @@ class SpoolOptions:
     """`[spool]`"""
 
     max_bytes: int = option(256 << 20, _capacity, "cap of what waits; its files stay below 1.5 times that")
-    max_age: float = option(7 * 86400.0, _duration, "what is older is dropped, and counted")
+    max_age: float = option(7 * 86400.0, as_duration, "what is older is dropped, and counted")
 
 
 @dataclass(frozen=True, slots=True)
 class LogOptions:
     """`[[logs]]`"""
 
-    path: str = option("", _text, "glob of the files to follow")
-    journal: bool = option(False, _boolean, "follow the systemd journal instead of files")
-    format: str = option("syslog", _text, "a format's name, or an nginx log_format (anything that holds `$`)")
-    name: str = option("", _text, "measurement, or the tag `log` of access logs (the file's stem)")
-    tags: tuple[str, ...] = option((), _texts, "JSON keys, or named groups, that become tags")
-    from_: str = option("auto", _text, "auto, beginning or end: where files start that are there at the first start")
-    pattern: str = option("", _text, 'regular expression of `format = "regex"`')
-    multiline_start: str = option("", _text, "regular expression of a record's first line")
-    time_key: str = option("", _text, "JSON key that holds the time")
-    routes: Mapping[str, str] = option({}, _tags, "route = regular expression of the paths that belong to it")
-    severities: tuple[str, ...] = option((), _texts, "severities whose raw lines are shipped")
+    path: str = option("", as_text, "glob of the files to follow")
+    journal: bool = option(False, as_boolean, "follow the systemd journal instead of files")
+    format: str = option("syslog", as_text, "a format's name, or an nginx log_format (anything that holds `$`)")
+    name: str = option("", as_text, "measurement, or the tag `log` of access logs (the file's stem)")
+    tags: tuple[str, ...] = option((), as_texts, "JSON keys, or named groups, that become tags")
+    from_: str = option("auto", as_text, "auto, beginning or end: where files start that are there at the first start")
+    pattern: str = option("", as_text, 'regular expression of `format = "regex"`')
+    multiline_start: str = option("", as_text, "regular expression of a record's first line")
+    time_key: str = option("", as_text, "JSON key that holds the time")
+    routes: Mapping[str, str] = option({}, as_tags, "route = regular expression of the paths that belong to it")
+    severities: tuple[str, ...] = option((), as_texts, "severities whose raw lines are shipped")
 
 
 @dataclass(frozen=True, slots=True)
 class OutputOptions:
     """`[[outputs]]`"""
 
-    url: str = option("", _http_url, "where to send; required")
-    name: str = option("", _text, "what to call it in status and metrics (host:port)")
-    database: str = option("driftline", _text, "database of `/write`")
-    org: str = option("", _text, "organisation; with it, `/api/v2/write` is used")
-    bucket: str = option("", _text, "bucket (the database's name)")
-    token: str = option("", _text, "token; better a token_file")
-    token_file: str = option("", _text, "file that holds the token; read again when it changes")
-    username: str = option("", _text, "user of InfluxDB 1.x")
-    password_file: str = option("", _text, "file that holds that user's password")
-    lanes: tuple[Lane, ...] = option(LANES, _lanes, "what goes there: drift, logs, metrics")
-    ca_file: str = option("", _text, "CA certificates to trust (the system's)")
-    cert_file: str = option("", _text, "client certificate, for mutual TLS")
-    key_file: str = option("", _text, "its key")
-    proxy: str = option("", _http_url, "HTTP proxy (the environment's)")
-    backfill_rate: int = option(0, _rate, "points per second of old data; 0 is unlimited")
+    url: str = option("", as_http_url, "where to send; required")
+    name: str = option("", as_text, "what to call it in status and metrics (host:port)")
+    database: str = option("driftline", as_text, "database of `/write`")
+    org: str = option("", as_text, "organisation; with it, `/api/v2/write` is used")
+    bucket: str = option("", as_text, "bucket (the database's name)")
+    token: str = option("", as_text, "token; better a token_file")
+    token_file: str = option("", as_text, "file that holds the token; read again when it changes")
+    username: str = option("", as_text, "user of InfluxDB 1.x")
+    password_file: str = option("", as_text, "file that holds that user's password")
+    lanes: tuple[Lane, ...] = option(LANES, as_lanes, "what goes there: drift, logs, metrics")
+    ca_file: str = option("", as_text, "CA certificates to trust (the system's)")
+    cert_file: str = option("", as_text, "client certificate, for mutual TLS")
+    key_file: str = option("", as_text, "its key")
+    proxy: str = option("", as_http_url, "HTTP proxy (the environment's)")
+    backfill_rate: int = option(0, as_rate, "points per second of old data; 0 is unlimited")
 
     @property
     def label(self) -> str:

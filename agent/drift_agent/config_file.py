@@ -36,10 +36,13 @@ T = TypeVar("T")
 Table = dict[str, object]
 
 
-def load(path: str | None, environ: Mapping[str, str], known_metrics: Sequence[str] = ()) -> Config:
+def load(
+    path: str | None, environ: Mapping[str, str], known_metrics: Mapping[str, type] | Sequence[str] = ()
+) -> Config:
     """The configuration of `path` (None: no file, the environment alone), with what `environ` overrides.
 
-    `known_metrics` are the names that `[metrics]` may mention; empty, they are not checked.
+    `known_metrics` are the names that `[metrics]` may mention; empty, they are not checked. Where it is a mapping to
+    option classes, the tables `[metrics.NAME]` are checked against these too.
 
     Raises:
         ConfigError: the file cannot be read, is no TOML, or a key or value is not allowed.
@@ -52,6 +55,15 @@ def load(path: str | None, environ: Mapping[str, str], known_metrics: Sequence[s
         raise ConfigError(f"{source.path}: not TOML: {error}") from None
     origins = _apply_environment(tables, environ)
     return _build(_Reader(source, origins), tables, known_metrics)
+
+
+def read_options(cls: type[T], section: str, table: object) -> T:
+    """One table of options that did not come by way of `load`; `section` is what its errors call it.
+
+    Raises:
+        ConfigError: a key or value is not allowed.
+    """
+    return _Reader(_Source("configuration", ""), {}).read(cls, section, table)
 
 
 def _read(path: str) -> str:
@@ -141,7 +153,7 @@ def _suggest(key: str, allowed: Sequence[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else f"allowed are {', '.join(sorted(allowed))}"
 
 
-def _build(reader: _Reader, tables: Table, known_metrics: Sequence[str]) -> Config:
+def _build(reader: _Reader, tables: Table, known_metrics: Mapping[str, type] | Sequence[str]) -> Config:
     for section in tables:
         if section not in _TABLES and section not in _LISTS:
             raise reader.error(section, None, "", "is not a section; " + _suggest(section, [*_TABLES, *_LISTS]))
@@ -167,7 +179,7 @@ def _read_list(reader: _Reader, cls: type[T], section: str, value: object) -> tu
     return tuple(reader.read(cls, section, table, index) for index, table in enumerate(value))
 
 
-def _read_metrics(reader: _Reader, table: object, known: Sequence[str]) -> MetricsOptions:
+def _read_metrics(reader: _Reader, table: object, known: Mapping[str, type] | Sequence[str]) -> MetricsOptions:
     if not isinstance(table, dict):
         raise reader.error("metrics", None, "", "must be a table: write [metrics]")
     own = {name: part for name, part in table.items() if isinstance(part, dict)}
@@ -175,7 +187,12 @@ def _read_metrics(reader: _Reader, table: object, known: Sequence[str]) -> Metri
     for key, names in (("enable", plain.enable), ("disable", plain.disable), ("", tuple(own))):
         for name in names:
             if known and name not in known:
-                raise reader.error("metrics", None, key or name, f"{name!r} is no metric; " + _suggest(name, known))
+                raise reader.error(
+                    "metrics", None, key or name, f"{name!r} is no metric; " + _suggest(name, list(known))
+                )
+    if isinstance(known, Mapping):
+        for name, part in own.items():
+            reader.read(known[name], f"metrics.{name}", part)
     return MetricsOptions(plain.enable, plain.disable, own)
 
 
