@@ -6,10 +6,10 @@ from pathlib import Path
 from threading import Event
 
 import pytest
-from fakes import FakeClock
 
 from drift_agent.ending import cloud_notice, is_machine_ending, watch_cloud
 from drift_agent.imds import Fetch, Session
+from fakes import FakeClock
 
 
 def metadata(answers: Mapping[str, str]) -> Session:
