@@ -165,14 +165,17 @@ def encode(point: Point) -> bytes:
 
 # ------------------------------------------------------------------------------------------------ reading
 
-_HEAD: Final = re.compile(r"((?:\\[, =\\]|[^, \n])+)((?:,(?:\\.|[^,= \n])+=(?:\\.|[^,= \n])+)*) ")
-_TAG: Final = re.compile(r",((?:\\.|[^,= \n])+)=((?:\\.|[^,= \n])+)")
+# A separator behind a backslash, or behind a run of them, is escaped, as the engines read it. Possessive: a line of
+# backslashes must not cost exponential time.
+_NAME: Final = r"(?:[^,= \n\\]|\\++[^\n\\])++"
+_HEAD: Final = re.compile(rf"((?:[^, \n\\]|\\++[^\n\\])++)((?:,{_NAME}={_NAME})*+) ")
+_TAG: Final = re.compile(rf",({_NAME})=({_NAME})")
 _FIELD: Final = re.compile(
-    r"((?:\\.|[^,= \n])+)="
-    r"(?:\"((?:\\.|[^\"\\])*)\"|([-+]?\d+)i|([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
-    r"|([tT](?:rue|RUE)?|[fF](?:alse|ALSE)?)(?=[, \n]|$))"
+    rf"({_NAME})="
+    r"(?:\"((?:[^\"\\]|\\.)*+)\"|([-+]?[0-9]+)i|([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)"
+    r"|([tT](?:rue|RUE)?|[fF](?:alse|ALSE)?)(?=[, ]|\Z))"
 )
-_TIME: Final = re.compile(r" (-?\d{1,19})$")
+_TIME: Final = re.compile(r" (-?[0-9]{1,19})")
 _UNESCAPE_KEY: Final = re.compile(r"\\([,= ])")
 _UNESCAPE_QUOTED: Final = re.compile(r'\\(["\\])')
 
@@ -187,7 +190,8 @@ def parse(line: str, default_time: int = 0) -> Point:
     A line without a time gets `default_time` (ns). Precision is always nanoseconds.
 
     Raises:
-        LineError: the line is not line protocol, has a tag twice, an int beyond 64 bits, or is over 1 MiB.
+        LineError: the line is not line protocol, has a tag twice, a tag or field called `time`, an int beyond
+            64 bits, or is over 1 MiB.
     """
     if len(line) > MAX_LINE_BYTES:
         raise LineError(f"the line is over {MAX_LINE_BYTES} bytes")
@@ -197,8 +201,8 @@ def parse(line: str, default_time: int = 0) -> Point:
     tags: dict[str, str] = {}
     for match in _TAG.finditer(head.group(2)):
         name = _unkey(match.group(1))
-        if name in tags:
-            raise LineError(f"duplicate tag {name!r}")
+        if name in tags or name == "time":
+            raise LineError("a tag cannot be called 'time'" if name == "time" else f"duplicate tag {name!r}")
         tags[name] = _unkey(match.group(2))
     fields, position = _parse_fields(line, head.end())
     rest = line[position:]
@@ -216,7 +220,10 @@ def _parse_fields(line: str, position: int) -> tuple[dict[str, FieldValue], int]
         match = _FIELD.match(line, position)
         if match is None:
             raise LineError(f"bad field at column {position + 1}")
-        fields[_unkey(match.group(1))] = _field_value(match)
+        name = _unkey(match.group(1))
+        if name == "time":
+            raise LineError("a field cannot be called 'time'")
+        fields[name] = _field_value(match)
         position = match.end()
         if line[position : position + 1] != ",":
             return fields, position

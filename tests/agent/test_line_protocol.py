@@ -108,6 +108,10 @@ def test_the_cache_of_heads_is_bounded_and_never_wrong() -> None:
         ("m f=1 5 6", "bad timestamp"),
         ("m f=1e999 5", "out of range"),
         ("m", "missing fields"),
+        ("m,time=1 f=1 5", "'time'"),
+        ("m time=1 5", "'time'"),
+        ("m f=٣i 5", "bad field"),
+        ("m," + "\\a" * 5_000 + " f=1 5", "missing fields"),  # in linear time
         ("m f=1u 5", "timestamp"),
         ('m f="open 5', "bad field"),
         ("m f=1 99999999999999999999", "bad timestamp"),
