@@ -1,0 +1,76 @@
+"""The paths that may have changed: filled by a watcher, taken by the detector. Thread-safe and bounded."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Lock
+from typing import Final
+
+QUIET_SECONDS: Final = 0.03
+"""How long nothing may come in before the set is taken: a save is several events."""
+
+LONGEST_SECONDS: Final = 0.2
+"""How long the first event may wait at most, however busy the tree is."""
+
+MAX_PATHS: Final = 10_000
+"""Beyond this many looking at everything again is cheaper than at each of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dirty:
+    """What was taken. `everything`: hints were lost, or too many; only a rescan is the truth."""
+
+    paths: frozenset[str]
+    everything: bool
+
+
+class DirtySet:
+    """Marks come in from any thread and call `wake`; one reader asks when the set is ripe, and takes it."""
+
+    def __init__(self, wake: Callable[[], None], monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._wake = wake
+        self._monotonic = monotonic
+        self._lock = Lock()
+        self._paths: set[str] = set()
+        self._everything = False
+        self._first = 0.0
+        self._last = 0.0
+
+    def mark(self, path: str) -> None:
+        """`path` (below the root, beginning with `/`) may differ now."""
+        with self._lock:
+            if not self._everything:
+                self._paths.add(path)
+            self._everything = self._everything or len(self._paths) > MAX_PATHS
+            self._stamp()
+        self._wake()
+
+    def mark_everything(self) -> None:
+        """Hints were lost."""
+        with self._lock:
+            self._everything = True
+            self._stamp()
+        self._wake()
+
+    def _stamp(self) -> None:
+        now = self._monotonic()
+        if not self._first:
+            self._first = now
+        self._last = now
+        if self._everything:
+            self._paths.clear()
+
+    def ripe_in(self) -> float | None:
+        """Seconds until the set should be taken (0.0: now); None while it is empty."""
+        with self._lock:
+            if not self._first:
+                return None
+            ripe = min(self._last + QUIET_SECONDS, self._first + LONGEST_SECONDS)
+            return max(0.0, ripe - self._monotonic())
+
+    def take(self) -> Dirty:
+        """All of it; the set is empty afterwards."""
+        with self._lock:
+            taken = Dirty(frozenset(self._paths), self._everything)
+            self._paths, self._everything, self._first = set(), False, 0.0
+            return taken

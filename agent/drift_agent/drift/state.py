@@ -1,0 +1,179 @@
+"""`state.db`: what the agent must not forget. Every write is on the disk when it returns (synchronous FULL).
+
+It belongs to one machine: opened with another machine's id or cloud id it is set aside, never reused, for a copied
+state folder must not lend its history to a new instance. A file that is no database is set aside too.
+"""
+
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field, fields
+from typing import Final, Literal, TypeAlias
+
+from drift_agent.errors import InputError
+from drift_agent.model import Change
+
+SCHEMA_VERSION: Final = 1
+
+Slot: TypeAlias = Literal["open", "reverted", "seal", "login"]
+"""open: items that differ now · reverted: that did · seal: the sealed class as first boot left it · login: who came."""
+
+Key: TypeAlias = tuple[str, str]
+
+_TABLES: Final = """
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS item (slot TEXT, kind TEXT, key BLOB, change TEXT NOT NULL, PRIMARY KEY (slot, kind, key))
+WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """The single values. Times are Unix ns; 0 and empty where there is none yet."""
+
+    seq: int = 0
+    report: int = 0
+    report_end: int = 0
+    """The stamp after the last item of any set: the next set begins no earlier."""
+    state: str = ""
+    since: int = 0
+    sealed: int = 0
+    seal: str = ""
+    first_boot: int = 0
+    """When this state began: what logged in before it was not this instance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What one transaction changes in the items."""
+
+    put: dict[Slot, Iterable[Change]] = field(default_factory=dict)
+    drop: dict[Slot, Iterable[Key]] = field(default_factory=dict)
+
+
+class StateStore:
+    """The open database; used by one thread."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+
+    @classmethod
+    def open(cls, path: str, machine: str, cloud_id: str, log: Callable[[str], None] = lambda _: None) -> "StateStore":
+        """The state of this machine at `path`, made when it is missing.
+
+        `machine` and `cloud_id` may be empty (unknown); an unknown id matches any.
+
+        Raises:
+            InputError: the folder cannot be written, or the file is of a later version.
+        """
+        problem = _foreign(path, machine, cloud_id)
+        if problem:
+            aside = _set_aside(path)
+            log(f"{path}: {problem}; it was set aside as {aside}, and a new one begins")
+        try:
+            store = cls(_connect(path))
+            store._bind(machine, cloud_id)
+        except (sqlite3.Error, OSError) as error:
+            raise InputError(f"{path}: the agent's state cannot be kept there: {error}") from None
+        return store
+
+    def _bind(self, machine: str, cloud_id: str) -> None:
+        with self._db:
+            self._db.execute("INSERT OR IGNORE INTO meta VALUES ('version', ?)", (SCHEMA_VERSION,))
+            for name, value in (("machine", machine), ("cloud_id", cloud_id)):
+                if value:
+                    self._db.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (name, value))
+
+    def memory(self) -> Memory:
+        """The single values as last written."""
+        known = {item.name for item in fields(Memory)}
+        return Memory(**{name: value for name, value in self._db.execute("SELECT * FROM meta") if name in known})
+
+    def items(self, slot: Slot) -> dict[Key, Change]:
+        """All items of a slot by (kind, key). A record that cannot be read counts as absent."""
+        found = {}
+        for kind, key, text in self._db.execute("SELECT kind, key, change FROM item WHERE slot = ?", (slot,)):
+            change = _decode(kind, os.fsdecode(key), text)
+            if change is not None:
+                found[(kind, change.key)] = change
+        return found
+
+    def write(self, memory: Memory, delta: Delta | None = None) -> None:
+        """Both in one transaction, durable on return.
+
+        Raises:
+            sqlite3.Error: nothing was written (a full disk, a file system gone read-only).
+        """
+        delta = delta or Delta()
+        with self._db:
+            self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", asdict(memory).items())
+            for slot, keys in delta.drop.items():
+                rows = ((slot, kind, os.fsencode(key)) for kind, key in keys)
+                self._db.executemany("DELETE FROM item WHERE slot = ? AND kind = ? AND key = ?", rows)
+            for slot, changes in delta.put.items():
+                puts = ((slot, change.kind, os.fsencode(change.key), _encode(change)) for change in changes)
+                self._db.executemany("INSERT OR REPLACE INTO item VALUES (?, ?, ?, ?)", puts)
+
+    def close(self) -> None:
+        """Closes the database; the store cannot be used after."""
+        self._db.close()
+
+
+def _connect(path: str) -> sqlite3.Connection:
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    db = sqlite3.connect(path, timeout=5.0, check_same_thread=False)
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute("PRAGMA journal_size_limit = 1048576")
+    db.executescript(_TABLES)
+    return db
+
+
+def _foreign(path: str, machine: str, cloud_id: str) -> str:
+    """Why the file at `path` is not this machine's; empty when it is, or there is none."""
+    if not os.path.exists(path):
+        return ""
+    try:
+        db = sqlite3.connect(path, timeout=5.0)
+        try:
+            meta = dict(db.execute("SELECT name, value FROM meta"))
+        finally:
+            db.close()
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError) and "no such table" in str(error):
+            return ""  # made, and killed before its tables were
+        return f"cannot be read ({error})"
+    if meta.get("version", 0) > SCHEMA_VERSION:
+        raise InputError(f"{path}: was written by a later version of the agent; install that, or remove the file")
+    for name, own in (("machine", machine), ("cloud_id", cloud_id)):
+        if own and meta.get(name, own) != own:
+            return f"belongs to another machine (its {name.replace('_', ' ')} differs)"
+    return ""
+
+
+def _set_aside(path: str) -> str:
+    number = 1
+    while os.path.exists(aside := f"{path}.aside-{number}"):
+        number += 1
+    os.replace(path, aside)
+    for suffix in ("-wal", "-shm"):
+        if os.path.exists(path + suffix):
+            os.replace(path + suffix, aside + suffix)
+    return aside
+
+
+def _encode(change: Change) -> str:
+    values = {name: getattr(change, name) for name in _CHANGE_FIELDS}
+    return json.dumps({**values, "expected": dict(change.expected), "actual": dict(change.actual)})
+
+
+def _decode(kind: str, key: str, text: str) -> Change | None:
+    try:
+        values = json.loads(text)
+        return Change(kind, key, **{name: values[name] for name in _CHANGE_FIELDS})
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+_CHANGE_FIELDS: Final = ("change", "path_class", "severity", "expected", "actual", "diff", "first_seen")
