@@ -1,0 +1,79 @@
+"""What a metric is: a name, its keys in the configuration, its measurements, and how its gatherer is made."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+from drift_agent.config import as_duration, option
+from drift_agent.model import Point
+from drift_agent.schema import Measurement
+
+Gatherer: TypeAlias = Callable[[int, float], Iterable[Point]]
+"""`gather(time, monotonic)`: the points of one sample, stamped `time` (ns); `monotonic` seconds are what rates are
+measured over. What the machine does not have gives no point; what cannot be read raises, and the runner counts it."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricOptions:
+    """`[metrics.NAME]`: the keys that every metric has."""
+
+    interval: float = option(0.0, as_duration, "how often it is gathered (the agent's interval, or 10s where dear)")
+
+
+@dataclass(slots=True)
+class GatherStats:
+    """What the runner counts of one metric, since start; the fields of `internal_gather`."""
+
+    metrics_gathered: int = 0
+    gather_time_ns: int = 0
+    gather_errors: int = 0
+    gather_timeouts: int = 0
+    metrics_rejected: int = 0
+
+
+class OutputStats(Protocol):
+    """What is known of one output, counted since start; the fields of `internal_write`."""
+
+    @property
+    def output(self) -> str: ...
+    @property
+    def metrics_written(self) -> int: ...
+    @property
+    def metrics_dropped(self) -> int: ...
+    @property
+    def metrics_rejected(self) -> int: ...
+    @property
+    def write_errors(self) -> int: ...
+    @property
+    def write_time_ns(self) -> int: ...
+    @property
+    def buffer_size(self) -> int: ...
+    @property
+    def buffer_limit(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a gatherer may need beyond its own options."""
+
+    gathers: dict[str, GatherStats] = field(default_factory=dict)
+    """By metric's name; the runner writes it, `internal` reads it."""
+
+    outputs: Callable[[], Sequence[OutputStats]] = tuple
+    """The outputs as they stand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One subject that is gathered.
+
+    `default`: gathered unless disabled. `least_interval`: seconds below which it is not gathered unless its own
+    `interval` says so.
+    """
+
+    name: str
+    make: Callable[[Any, Context], Gatherer]
+    measurements: tuple[Measurement, ...]
+    options: type[MetricOptions] = MetricOptions
+    default: bool = False
+    least_interval: float = 0.0
