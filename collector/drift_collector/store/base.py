@@ -127,10 +127,16 @@ _REPORT_FIELDS: Final = frozenset(item.name for item in fields(DriftReport)) & _
 
 
 def report_of(
-    time: int, tags: Mapping[str, str], values: Mapping[str, Any], resets: tuple[Reset, ...] = ()
+    time: int,
+    tags: Mapping[str, str],
+    values: Mapping[str, Any],
+    resets: tuple[Reset, ...] = (),
+    *,
+    decode: bool = True,
 ) -> DriftReport:
-    """A report from a point's tags and fields as a store keeps them (strings still in their portable form).
+    """A report from a point's tags and fields as a store keeps them: strings in their portable form.
 
+    They are decoded, unless `decode` is false: a store keeps what it was given.
     Fields of another type than declared, and unknown ones, are left out: a store is not believed about types.
     """
     known: dict[str, Any] = {}
@@ -138,7 +144,7 @@ def report_of(
         value = values.get(name)
         wanted = _KIND_OF_FIELD[name]
         if isinstance(value, str):
-            value = unportable(value)
+            value = unportable(value) if decode else value
         elif wanted is float and type(value) is int:
             value = float(value)
         if type(value) is wanted:
