@@ -5,6 +5,7 @@ found goes through the seal (`seal`), the ledger (`ledger`) and the reporter (`r
 only then leaves.
 """
 
+import logging
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
@@ -25,6 +26,8 @@ from drift_agent.drift.watch import NoWatcher, ObserverWatcher, Watcher
 from drift_agent.errors import DriftlineError
 from drift_agent.identity import Identity
 from drift_agent.model import Change, State, Unreadable
+
+LOG: Final = logging.getLogger("driftline.detector")
 
 SLICE_SECONDS: Final = 0.5
 """Longest wait between two looks at `stop`, for a caller that sets it without `wake`."""
@@ -75,22 +78,22 @@ class Detector:
         self,
         config: Config,
         identity: Identity,
-        open_comparison: Callable[[], Comparison],
-        store: StateStore,
         clock: Clock,
         emit: Emit,
-        log: Callable[[str], None],
         *,
+        open_comparison: Callable[[], Comparison],
         watcher: Callable[[DirtySet], Watcher] | None = None,
         clock_offset: Callable[[], float] = lambda: 0.0,
     ) -> None:
+        """
+        Raises:
+            InputError: `state.db` cannot be kept in `agent.state_dir`.
+        """
         self._config = config
         self._identity = identity
         self._open = open_comparison
-        self._store = store
         self._clock = clock
         self._emit = emit
-        self._log = log
         self._clock_offset = clock_offset
         self._lock = RLock()
         self._wake = Event()
@@ -106,9 +109,11 @@ class Detector:
         self._scan: Result | None = None
         self._scan_at = 0
         self._unreadable: dict[Key, Unreadable] = {}
-        self._memory = store.memory()
-        self._ledger = Ledger(store.items("open"), store.items("reverted"))
-        self._seal = store.items("seal")
+        path = os.path.join(config.agent.state_dir, "state.db")
+        self._store = StateStore.open(path, identity.machine, identity.cloud_id, LOG.warning)
+        self._memory = self._store.memory()
+        self._ledger = Ledger(self._store.items("open"), self._store.items("reverted"))
+        self._seal = self._store.items("seal")
         if not self._memory.first_boot:
             self._memory = replace(self._memory, first_boot=clock.time_ns())
 
@@ -190,6 +195,9 @@ class Detector:
         kept = {key: one for key, one in self._unreadable.items() if not _is_below(key, dirty.paths)}
         self._unreadable = {**kept, **fresh}
         self._take_in(result, lambda key: _is_below(key, dirty.paths) and not self._is_unreadable(key))
+        if not self._ledger.open and self._scan.observed != self._comparison.digest:
+            # What is said to be clean must add up: `observed` is only as new as the last complete scan.
+            self._full_scan()
 
     def _is_unreadable(self, key: Key) -> bool:
         """What cannot be read was not seen: it has not been put right."""
@@ -206,7 +214,7 @@ class Detector:
             self._seal = seal.of(seen)
             memory = replace(memory, sealed=self._clock.time_ns(), seal=seal.digest(self._seal))
             delta.put["seal"] = self._seal.values()
-            self._log(f"first boot is over: {len(self._seal)} items of this instance are sealed")
+            LOG.info("first boot is over: %d items of this instance are sealed", len(self._seal))
         found = {key: change for key, change in seen.items() if change.path_class != "sealed"}
         if memory.sealed:
             found |= seal.compare(self._seal, seen, in_scope)
@@ -233,7 +241,7 @@ class Detector:
                 self._problem = ""
             except DriftlineError as error:
                 if str(error) != self._problem:
-                    self._log(f"state is unverified: {error}")
+                    LOG.error("state is unverified: %s", error)
                     self._reporter.changed()
                 self._problem = str(error)
         return self._comparison
@@ -301,7 +309,7 @@ class Detector:
 
     def _say_degraded(self) -> None:
         if self._watcher.problem:
-            self._log(f"changes are found by the scans alone: {self._watcher.problem}")
+            LOG.warning("changes are found by the scans alone: %s", self._watcher.problem)
 
     def _write(self, memory: Memory, delta: Delta) -> None:
         """A state that cannot be written is kept in memory: what was found must leave all the same."""
@@ -309,7 +317,7 @@ class Detector:
         try:
             self._store.write(memory, delta)
         except sqlite3.Error as error:
-            self._log(f"state.db cannot be written ({error}): what is known now would not survive a restart")
+            LOG.error("state.db cannot be written (%s): what is known now would not survive a restart", error)
 
 
 def _watcher(config: Config, dirty: DirtySet) -> Watcher:

@@ -56,9 +56,9 @@ def _between(then: Change | None, now: Change | None) -> Change | None:
     if then.change == "removed" and now.change == "removed":
         return None
     if then.change == "removed":  # it was not there, and is now: the image's, overlaid with what differs
-        return _changed(now, "added", {}, {**then.expected, **now.actual})
+        return _changed(now, "added", {}, _values(now, then))
     if now.change == "removed":
-        return _changed(now, "removed", {**now.expected, **then.actual}, {})
+        return _changed(now, "removed", _values(then, now), {})
     before, after = _values(then, now), _values(now, then)
     names = [name for name in before.keys() | after.keys() if before.get(name) != after.get(name)]
     if not names:

@@ -1,0 +1,352 @@
+"""The detector says what it found, once, in order, and forgets nothing."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+
+from drift_agent.config import AgentOptions, Config, ImageOptions
+from drift_agent.drift.detector import Detector
+from drift_agent.drift.dirty import DirtySet
+from drift_agent.errors import ManifestError
+from drift_agent.identity import Identity
+from drift_agent.model import Change, Point, Unreadable
+from fakes import FakeClock
+from looks import FakeComparison, modified
+
+IDENTITY = Identity("i-1", "web-1", "web@1", "default", "boot-1", machine="m-1")
+KEY = Change("file", "/etc/ssh/ssh_host_key", "added", "sealed", actual={"sha256": "first"})
+
+
+class Watched:
+    """A watcher that the test moves; `dirty` is what the detector reads."""
+
+    def __init__(self, dirty: DirtySet) -> None:
+        self.dirty = dirty
+        self.problem = ""
+        self.started = self.stopped = False
+
+    def start(self) -> None:
+        self.started = True
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
+class Bench:
+    """One detector on a fake machine, its points, and its watcher."""
+
+    def __init__(self, folder: Path, *, root: Path | None = None) -> None:
+        self.clock = FakeClock()
+        self.image = FakeComparison()
+        self.points: list[Point] = []
+        self.problem: Exception | None = None
+        root = root or folder / "root"
+        root.mkdir(exist_ok=True)
+        self.config = Config(
+            agent=AgentOptions(state_dir=str(folder), report_interval=60.0),
+            image=ImageOptions(root=str(root), scan_interval=900.0, settle=600.0),
+        )
+        self.start()
+
+    def start(self, boot_id: str = "boot-1") -> None:
+        """A new agent on the same machine."""
+        self.detector = Detector(
+            self.config,
+            replace(IDENTITY, boot_id=boot_id),
+            self.clock,
+            self.emit,
+            open_comparison=self.open,
+            watcher=self.watch,
+        )
+
+    def open(self) -> FakeComparison:
+        if self.problem is not None:
+            raise self.problem
+        return self.image
+
+    def watch(self, dirty: DirtySet) -> Watched:
+        self.watcher = Watched(dirty)
+        return self.watcher
+
+    def emit(self, points: Sequence[Point]) -> None:
+        self.points.extend(points)
+
+    def restart(self, boot_id: str = "boot-1") -> None:
+        self.detector.close()
+        self.start(boot_id)
+
+    def pass_time(self, seconds: float) -> None:
+        """Steps as `run` would, a second at a time."""
+        for _ in range(round(seconds)):
+            self.clock.advance(1.0)
+            self.detector.step()
+
+    def touch(self, path: str) -> None:
+        """A hint, and the time until it is looked at."""
+        self.watcher.dirty.mark(path)
+        self.clock.advance(0.25)
+        self.detector.step()
+
+    @property
+    def said(self) -> list[Point]:
+        return [point for point in self.points if point.measurement == "drift"]
+
+    @property
+    def last(self) -> Point:
+        return self.said[-1]
+
+    def items(self) -> list[tuple[object, ...]]:
+        """The newest set, read back as a reader does: by its stamp."""
+        report = self.last.fields["report"]
+        found = [point for point in self.points if point.measurement == "drift_item"]
+        return [(p.tags["kind"], p.fields["key"], p.tags["change"]) for p in found if p.fields["report"] == report]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path)
+    yield made
+    made.detector.close()
+
+
+def test_it_is_pending_until_the_first_scan_is_complete(bench: Bench) -> None:
+    assert bench.detector.current_state() == "pending"
+    bench.detector.step()
+    assert bench.last.fields["state"] == "clean"
+    assert bench.last.fields["scan_at"] == bench.clock.time_ns()
+    assert bench.last.fields["observed"] == bench.last.fields["manifest"] == "1:sha256:image"
+
+
+def test_a_changed_file_is_an_item_before_its_drift_point(bench: Bench) -> None:
+    bench.image.changes = [modified("/etc/motd")]
+    bench.detector.step()
+    assert [point.measurement for point in bench.points[-2:]] == ["drift_item", "drift"]
+    assert bench.last.fields["state"] == "drifted"
+    assert bench.last.fields["modified"] == 1
+    assert bench.items() == [("file", "/etc/motd", "modified")]
+
+
+def test_a_hint_is_looked_at_without_a_scan(bench: Bench) -> None:
+    bench.detector.step()
+    bench.image.changes = [modified("/etc/motd")]
+    bench.touch("/etc/motd")
+    assert bench.last.fields["state"] == "drifted"
+    assert bench.image.looked_at == [None, frozenset({"/etc/motd"})]
+
+
+def test_lost_hints_end_in_a_scan(bench: Bench) -> None:
+    bench.detector.step()
+    bench.image.changes = [modified("/etc/motd")]
+    bench.watcher.dirty.mark_everything()
+    bench.clock.advance(0.25)
+    bench.detector.step()
+    bench.detector.step()
+    assert bench.last.fields["state"] == "drifted"
+    assert bench.image.looked_at == [None, None]
+
+
+def test_a_hint_during_a_scan_is_looked_at_after_it(bench: Bench) -> None:
+    bench.detector.step()
+
+    def change_behind_the_scan() -> None:
+        bench.image.changes = [modified("/etc/motd")]
+        bench.watcher.dirty.mark("/etc/motd")
+
+    bench.image.during_scan = change_behind_the_scan
+    bench.clock.advance(900.0)
+    bench.detector.step()
+    bench.clock.advance(0.25)
+    bench.detector.step()
+    assert bench.last.fields["state"] == "drifted"
+
+
+def test_what_is_put_back_stays_reverted_across_restarts_and_boots(bench: Bench) -> None:
+    bench.detector.step()
+    bench.image.changes = [modified("/etc/motd")]
+    bench.touch("/etc/motd")
+    first_seen = bench.points[-2].fields["first_seen"]
+    bench.image.changes = []
+    bench.touch("/etc/motd")
+    assert bench.last.fields["reverted"] == 1
+    bench.restart("boot-2")
+    bench.detector.step()
+    assert bench.last.fields["state"] == "drifted"
+    assert bench.items() == [("file", "/etc/motd", "reverted")]
+    assert bench.points[-2].fields["first_seen"] == first_seen
+
+
+def test_what_was_put_back_while_no_agent_ran_is_reverted_too(bench: Bench) -> None:
+    bench.detector.step()
+    bench.image.changes = [modified("/etc/motd")]
+    bench.touch("/etc/motd")
+    bench.image.changes = []
+    bench.restart()
+    bench.detector.step()
+    assert bench.items() == [("file", "/etc/motd", "reverted")]
+
+
+def test_an_item_that_becomes_unreadable_was_not_put_back(bench: Bench) -> None:
+    bench.image.changes = [modified("/etc/cron.d/job")]
+    bench.detector.step()
+    bench.image.changes = []
+    bench.image.unreadable = [Unreadable("file", "/etc/cron.d", "permission denied")]
+    bench.pass_time(900)
+    assert bench.last.fields["reverted"] == 0
+    assert bench.last.fields["modified"] == 1
+    assert bench.last.fields["unreadable"] == 1
+
+
+def test_something_unreadable_is_not_clean(bench: Bench) -> None:
+    bench.image.unreadable = [Unreadable("file", "/etc/shadow", "permission denied")]
+    bench.detector.step()
+    assert bench.last.fields["state"] == "unverified"
+
+
+def test_a_point_is_sent_each_report_interval_without_a_change(bench: Bench) -> None:
+    bench.detector.step()
+    count = len(bench.said)
+    bench.pass_time(300)
+    assert len(bench.said) - count == 5
+    assert bench.last.fields["interval"] == 60
+
+
+def test_everything_is_looked_at_each_scan_interval(bench: Bench) -> None:
+    bench.detector.step()
+    bench.pass_time(1800)
+    assert bench.image.looked_at == [None, None, None]
+
+
+def test_the_report_stamp_is_anew_at_each_scan(bench: Bench) -> None:
+    bench.image.changes = [modified("/etc/motd")]
+    bench.detector.step()
+    before = bench.last.fields["report"]
+    bench.pass_time(900)
+    assert bench.last.fields["report"] != before
+    assert bench.items() == [("file", "/etc/motd", "modified")]
+
+
+def test_seq_and_stamps_go_on_after_a_restart_and_a_clock_that_stepped_back(bench: Bench) -> None:
+    bench.image.changes = [modified("/etc/motd")]
+    bench.detector.step()
+    seq, report, since = (bench.last.fields[name] for name in ("seq", "report", "since"))
+    bench.restart()
+    bench.clock.now_ns -= 3600 * 10**9
+    bench.detector.step()
+    assert bench.last.fields["seq"] == int(seq) + 1
+    assert int(bench.last.fields["report"]) > int(report)
+    assert bench.last.fields["since"] == since
+
+
+def test_a_burst_of_changes_leaves_ten_sets_and_then_one_in_ten_seconds(bench: Bench) -> None:
+    bench.detector.step()
+    for number in range(40):
+        bench.image.changes = [modified("/etc/motd", sha256=str(number))]
+        bench.touch("/etc/motd")
+    stamps = {point.fields["report"] for point in bench.said}
+    assert len(stamps) <= 11
+    bench.pass_time(20)
+    assert [p.fields["actual"] for p in bench.points if p.measurement == "drift_item"][-1] == '{"sha256":"39"}'
+
+
+def test_without_a_manifest_it_says_unverified_and_tries_again(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    bench.problem = ManifestError("/m: cannot be read: No such file or directory")
+    bench.detector.step()
+    assert bench.last.fields["state"] == "unverified"
+    assert "No such file" in caplog.text
+    bench.problem = None
+    bench.pass_time(61)
+    assert bench.last.fields["state"] == "clean"
+
+
+def test_the_seal_waits_for_cloud_init(bench: Bench) -> None:
+    cloud = Path(bench.config.image.root) / "etc/cloud"
+    cloud.mkdir(parents=True)
+    (cloud / "cloud.cfg").write_text("")
+    bench.image.changes = [modified("/etc/motd"), KEY]
+    bench.detector.step()
+    assert bench.last.fields["sealed"] == 0
+    assert bench.last.fields["added"] == 0
+    bench.image.changes = [KEY]
+    bench.touch("/etc/motd")
+    assert bench.last.fields["reverted"] == 0, "what is put right before the seal is not latched"
+    result = Path(bench.config.image.root) / "run/cloud-init/result.json"
+    result.parent.mkdir(parents=True)
+    result.write_text("{}")
+    bench.pass_time(1)
+    assert bench.last.fields["sealed"] == bench.clock.time_ns()
+    assert str(bench.last.fields["seal"]).startswith("1:sha256:")
+    assert bench.last.fields["state"] == "clean"
+
+
+def test_the_seal_waits_at_most_settle(bench: Bench) -> None:
+    cloud = Path(bench.config.image.root) / "usr/bin/cloud-init"
+    cloud.parent.mkdir(parents=True)
+    cloud.write_text("")
+    bench.detector.step()
+    bench.pass_time(599)
+    assert bench.last.fields["sealed"] == 0
+    bench.pass_time(2)
+    assert bench.last.fields["sealed"] != 0
+
+
+def test_a_sealed_item_that_changes_later_is_drift_and_the_seal_stays(bench: Bench) -> None:
+    bench.image.changes = [KEY]
+    bench.detector.step()
+    seal, sealed = bench.last.fields["seal"], bench.last.fields["sealed"]
+    bench.restart("boot-2")
+    bench.image.changes = [replace(KEY, actual={"sha256": "second"})]
+    bench.detector.step()
+    assert bench.items() == [("file", KEY.key, "modified")]
+    assert (bench.last.fields["seal"], bench.last.fields["sealed"]) == (seal, sealed)
+
+
+def test_a_sealed_item_that_is_deleted_is_drift_by_hint_and_by_scan(bench: Bench) -> None:
+    bench.image.changes = [KEY]
+    bench.detector.step()
+    bench.image.changes = []
+    bench.touch(KEY.key)
+    assert bench.items() == [("file", KEY.key, "removed")]
+    bench.pass_time(900)
+    assert bench.items() == [("file", KEY.key, "removed")]
+
+
+def test_the_last_word_is_the_last(bench: Bench) -> None:
+    bench.detector.step()
+    bench.detector.last_word("stopped")
+    bench.pass_time(120)
+    assert bench.last.fields["state"] == "stopped"
+
+
+def test_once_looks_and_says_and_ends(bench: Bench) -> None:
+    bench.image.changes = [modified("/etc/motd")]
+    assert bench.detector.once() == "drifted"
+    assert not bench.watcher.started
+
+
+def test_run_ends_promptly_in_mid_scan_and_stops_its_watcher(bench: Bench) -> None:
+    stop, scanning = Event(), Event()
+
+    def wait_to_be_stopped() -> None:
+        scanning.set()
+        stop.wait(10.0)
+
+    bench.image.during_scan = wait_to_be_stopped
+    thread = Thread(target=bench.detector.run, args=(stop,))
+    thread.start()
+    assert scanning.wait(10.0)
+    stop.set()
+    bench.detector.wake()
+    thread.join(5.0)
+    assert not thread.is_alive()
+    assert bench.watcher.stopped
+    assert bench.last.fields["state"] == "pending"
+
+
+def test_a_watcher_that_cannot_watch_is_degraded(bench: Bench) -> None:
+    bench.watcher.problem = "inotify watch limit reached"
+    bench.detector.step()
+    assert bench.last.fields["degraded"] == 1
+    assert bench.last.fields["state"] == "clean"

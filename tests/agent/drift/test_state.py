@@ -1,0 +1,88 @@
+"""`state.db` keeps what it was given, for the machine it belongs to."""
+
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from drift_agent.drift.state import Delta, Memory, StateStore
+from drift_agent.errors import InputError
+from drift_agent.model import Change
+
+CHANGE = Change("file", "/etc/motd", "modified", expected={"size": 1}, actual={"size": 2}, diff="-a\n+b", first_seen=7)
+
+
+def test_what_was_written_is_there_after_opening_it_again(tmp_path: Path) -> None:
+    path = str(tmp_path / "state.db")
+    store = StateStore.open(path, "m", "i-1")
+    store.write(Memory(seq=3, sealed=9, seal="1:sha256:x", state="clean"), Delta(put={"seal": [CHANGE]}))
+    store.close()
+    store = StateStore.open(path, "m", "i-1")
+    assert store.memory() == Memory(seq=3, sealed=9, seal="1:sha256:x", state="clean")
+    assert store.items("seal") == {("file", "/etc/motd"): CHANGE}
+    assert store.items("open") == {}
+    store.write(Memory(seq=4), Delta(drop={"seal": [("file", "/etc/motd")]}))
+    assert store.items("seal") == {}
+    store.close()
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
+@given(st.binary(min_size=1, max_size=40))
+def test_keys_of_any_bytes_come_back(tmp_path: Path, name: bytes) -> None:
+    key = "/" + os.fsdecode(name.replace(b"\0", b"/"))
+    store = StateStore.open(str(tmp_path / "state.db"), "m", "")
+    store.write(Memory(), Delta(put={"open": [Change("file", key, "added", actual={"target": key})]}))
+    assert store.items("open")["file", key].actual == {"target": key}
+    store.close()
+
+
+def test_state_of_another_machine_or_instance_is_set_aside(tmp_path: Path) -> None:
+    path = str(tmp_path / "state.db")
+    said: list[str] = []
+    for machine, cloud_id in (("m", "i-1"), ("other", "i-1"), ("other", "i-2")):
+        store = StateStore.open(path, machine, cloud_id, said.append)
+        assert store.memory().seq == 0
+        store.write(Memory(seq=5))
+        store.close()
+    assert len(said) == 2
+    assert (tmp_path / "state.db.aside-1").exists()
+    assert (tmp_path / "state.db.aside-2").exists()
+
+
+def test_an_id_that_is_unknown_today_does_not_lose_the_state(tmp_path: Path) -> None:
+    path = str(tmp_path / "state.db")
+    for cloud_id in ("", "i-1", "", "i-1"):
+        store = StateStore.open(path, "m", cloud_id)
+        seq = store.memory().seq
+        store.write(Memory(seq=seq + 1))
+        store.close()
+    assert seq == 3
+
+
+def test_a_file_that_is_no_database_is_set_aside(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    path.write_bytes(b"no database at all" * 100)
+    said: list[str] = []
+    StateStore.open(str(path), "m", "", said.append).close()
+    assert (tmp_path / "state.db.aside-1").read_bytes().startswith(b"no database")
+    assert "cannot be read" in said[0]
+
+
+def test_a_later_version_is_refused(tmp_path: Path) -> None:
+    path = str(tmp_path / "state.db")
+    StateStore.open(path, "m", "").close()
+    db = sqlite3.connect(path)
+    db.execute("UPDATE meta SET value = 99 WHERE name = 'version'")
+    db.commit()
+    db.close()
+    with pytest.raises(InputError, match="later version"):
+        StateStore.open(path, "m", "")
+
+
+def test_only_the_agent_may_read_it(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    StateStore.open(str(path), "m", "").close()
+    assert path.stat().st_mode & 0o077 == 0
