@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from drift_agent.errors import EXIT_HOLD, EXIT_OK, EXIT_RECYCLE
+from drift_collector.store.base import DriftReport
 
 VerdictState: TypeAlias = Literal[
     "drifted", "tainted", "unverified", "outdated", "expired", "stale", "silent", "clean"
@@ -48,9 +49,11 @@ class Verdict:
     logins: int = 0
     since: int | None = None
     last_seen: int | None = None
+    evidence: DriftReport | None = None
+    """The report behind it, by which its items are found; not kept of clean ones."""
 
     @property
-    def items(self) -> int:
+    def announced(self) -> int:
         """How many outstanding items its agent announced, logins among them."""
         return self.added + self.removed + self.modified + self.reverted + self.logins
 

@@ -83,9 +83,10 @@ def _verdict(report: DriftReport, context: Context, *, unexpected: bool) -> Verd
         reasons += (Reason("terminated", "its machine said that it ends, and the inventory has it", "stale"),)
     if unexpected:
         reasons += (_UNEXPECTED,)
+    state = lead(reasons)
     return Verdict(
         instance=report.instance,
-        state=lead(reasons),
+        state=state,
         host=report.host,
         image=report.image,
         group=report.group,
@@ -97,6 +98,7 @@ def _verdict(report: DriftReport, context: Context, *, unexpected: bool) -> Verd
         logins=max(0, report.logins),
         since=report.since if report.since > 0 else None,
         last_seen=report.time,
+        evidence=None if state == "clean" else report,
     )
 
 
