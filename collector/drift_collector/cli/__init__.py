@@ -1,5 +1,17 @@
 """`drift`: everything that an operator types."""
 
+from drift_agent.cli import agent, image
+from drift_agent.cli.common import make_app, run
+from drift_collector.cli import demo, report, serve, show, store, token, up
+
 
 def main() -> None:
     """Entry point of `drift`."""
+    app = make_app("Is every server still what was baked, and how is it doing?")
+    for command in (report, show, up, demo, serve, store, token):
+        command.register(app)
+    app.add_typer(image.app, name="image")
+    agent_app = make_app("The agent that is baked into every machine image (the same as drift-agent).")
+    agent.register(agent_app)
+    app.add_typer(agent_app, name="agent")
+    run(app, "drift")

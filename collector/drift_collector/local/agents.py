@@ -24,6 +24,8 @@ class LocalAgent:
     manifest: Path
     url: str
     token: str = ""
+    database: str = "driftline"
+    org: str = ""
     instance: str = ""
     host: str = ""
     interval: str = "5s"
@@ -47,10 +49,11 @@ class LocalAgent:
                 "scan_interval": self.scan_interval,
             },
         }
+        output = {"url": self.url, "database": self.database, "org": self.org}
+        sections = {**{f"[{name}]": keys for name, keys in tables.items()}, "[[outputs]]": output}
         lines = []
-        for section, keys in tables.items():
-            lines += [f"[{section}]", *(f"{key} = {json.dumps(value)}" for key, value in keys.items() if value), ""]
-        lines += ["[[outputs]]", f"url = {json.dumps(self.url)}", ""]
+        for header, keys in sections.items():
+            lines += [header, *(f"{key} = {json.dumps(value)}" for key, value in keys.items() if value), ""]
         path = self.folder / "agent.toml"
         path.write_text("\n".join(lines))
         return path

@@ -1,0 +1,77 @@
+"""`drift-agent run | once | test | config check | status` (also `drift agent …`)."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from drift_agent.cli.common import EPILOG, make_app
+from drift_agent.clock import SystemClock
+from drift_agent.config import Config
+from drift_agent.config_file import DEFAULT_PATH, load
+from drift_agent.errors import ConfigError
+
+ConfigOption = Annotated[
+    str, typer.Option("--config", "-c", metavar="FILE", envvar="DRIFTLINE_CONFIG", help="The agent's configuration.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Puts the agent's commands on the command line."""
+    app.command("run", epilog=EPILOG)(run_agent)
+    app.command("once", epilog=EPILOG)(once)
+    app.command("test", epilog=EPILOG)(print_sample)
+    config = make_app("The agent's configuration.")
+    config.command("check", epilog=EPILOG)(config_check)
+    app.add_typer(config, name="config")
+
+
+def run_agent(config: ConfigOption = DEFAULT_PATH) -> None:
+    """Runs the agent until it is told to end (SIGTERM, ctrl-C)."""
+    _load(config)
+    # The daemon never holds this command line's libraries: they would be a third of its memory.
+    arguments = [sys.executable, "-I", "-m", "drift_agent.daemon", str(Path(config).absolute())]
+    sys.stdout.flush()
+    os.execv(sys.executable, arguments)  # noqa: S606
+
+
+def config_check(config: ConfigOption = DEFAULT_PATH) -> None:
+    """Says whether the configuration is right, and what it comes to."""
+    from drift_agent.metrics.runner import Runner
+
+    checked = _load(config)
+    metrics = Runner(checked.metrics, checked.agent.interval, SystemClock()).names
+    if not checked.outputs:
+        raise ConfigError(f"{config}: has no [[outputs]]; add one with a url, such as 'http://influxdb.example:8086'")
+    typer.echo(f"{config}: ok")
+    typer.echo(f"  metrics  {' '.join(metrics)}")
+    for log in checked.logs:
+        typer.echo(f"  log      {log.path or 'journal'} ({log.format})")
+    for output in checked.outputs:
+        typer.echo(f"  output   {output.label} takes {', '.join(output.lanes)}")
+
+
+def print_sample(config: ConfigOption = "") -> None:
+    """Prints the line protocol of one sample, rates included. Needs no server, and leaves the spool as it is."""
+    from drift_agent.sample import sample_lines
+
+    checked = _load(config or (DEFAULT_PATH if Path(DEFAULT_PATH).exists() else None))
+    for line in sample_lines(checked, SystemClock()):
+        sys.stdout.write(line + "\n")
+
+
+def once(config: ConfigOption = DEFAULT_PATH) -> int:
+    """One complete look and one sample, sent; the exit code is the agent's own verdict."""
+    from drift_agent.sample import run_once
+
+    outcome = run_once(_load(config), SystemClock())
+    typer.echo(outcome.text)
+    return outcome.exit_code
+
+
+def _load(path: str | None) -> Config:
+    from drift_agent.metrics import METRIC_NAMES
+
+    return load(path, os.environ, METRIC_NAMES)
