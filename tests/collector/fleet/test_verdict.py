@@ -3,12 +3,12 @@
 from typing import Any
 
 import pytest
-from reports import DIGEST, NOW, SECOND, TRUSTED, drifted, report
 
 from drift_agent.errors import EXIT_HOLD, EXIT_OK, EXIT_RECYCLE
 from drift_collector.fleet.model import STATES, Trusted, Verdict
 from drift_collector.fleet.verdict import judge
 from drift_collector.store.base import DriftReport, Reset
+from reports import DIGEST, NOW, SECOND, TRUSTED, drifted, report
 
 MINUTE = 60 * SECOND
 OTHER = "1:sha256:" + "d" * 64
