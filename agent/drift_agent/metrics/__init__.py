@@ -3,7 +3,24 @@
 from collections.abc import Mapping
 from typing import Final
 
-from drift_agent.metrics import cpu, disk, diskio, mem, net, swap, system
+from drift_agent.metrics import (
+    conntrack,
+    cpu,
+    disk,
+    diskio,
+    internal,
+    kernel,
+    linux_sysctl_fs,
+    mem,
+    net,
+    netstat,
+    nginx,
+    nstat,
+    pressure,
+    processes,
+    swap,
+    system,
+)
 from drift_agent.metrics.metric import Metric, MetricOptions
 from drift_agent.schema import Measurement
 
@@ -15,6 +32,15 @@ METRICS: Final[tuple[Metric, ...]] = (
     diskio.METRIC,
     net.METRIC,
     system.METRIC,
+    kernel.METRIC,
+    pressure.METRIC,
+    processes.METRIC,
+    netstat.METRIC,
+    nstat.METRIC,
+    conntrack.METRIC,
+    linux_sysctl_fs.METRIC,
+    nginx.METRIC,
+    internal.METRIC,
 )
 """Every metric there is, in the order of gathering."""
 

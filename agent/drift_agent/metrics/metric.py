@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 from drift_agent.config import as_duration, option
 from drift_agent.model import Point
@@ -31,25 +31,18 @@ class GatherStats:
     metrics_rejected: int = 0
 
 
-class OutputStats(Protocol):
+@dataclass(frozen=True, slots=True)
+class OutputStats:
     """What is known of one output, counted since start; the fields of `internal_write`."""
 
-    @property
-    def output(self) -> str: ...
-    @property
-    def metrics_written(self) -> int: ...
-    @property
-    def metrics_dropped(self) -> int: ...
-    @property
-    def metrics_rejected(self) -> int: ...
-    @property
-    def write_errors(self) -> int: ...
-    @property
-    def write_time_ns(self) -> int: ...
-    @property
-    def buffer_size(self) -> int: ...
-    @property
-    def buffer_limit(self) -> int: ...
+    output: str
+    metrics_written: int = 0
+    metrics_dropped: int = 0
+    metrics_rejected: int = 0
+    write_errors: int = 0
+    write_time_ns: int = 0
+    buffer_size: int = 0
+    buffer_limit: int = 0
 
 
 @dataclass(frozen=True, slots=True)

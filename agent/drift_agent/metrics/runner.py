@@ -159,27 +159,26 @@ class Runner:
         started = self._clock.monotonic()
         now = todo.now_ns
         stamp = (now + SECOND // 2) // SECOND * SECOND if job.interval >= 1 else now
+        points: list[Point] = []
         try:
-            points = self._conform(job, list(job.gather(stamp, todo.monotonic)))
+            for point in job.gather(stamp, todo.monotonic):
+                self._take(job, point, points)  # one by one: what was gathered before a failure counts
         except Exception as error:  # noqa: BLE001 (the one place that guards metrics: it must hold for any of them)
             self._failed(job, error)
-            return []
-        if job.failing:
-            job.failing = False
-            LOG.info("metric %s works again", job.name)
+        else:
+            if job.failing:
+                job.failing = False
+                LOG.info("metric %s works again", job.name)
         job.stats.metrics_gathered += len(points)
         job.stats.gather_time_ns = round((self._clock.monotonic() - started) * SECOND)
         return points
 
-    def _conform(self, job: _Job, points: list[Point]) -> list[Point]:
-        fitting = []
-        for point in points:
-            try:
-                fitting.append(self._measurements[point.measurement].conform(point))
-            except (KeyError, SchemaError) as error:
-                job.stats.metrics_rejected += 1
-                LOG.error("metric %s: a point was left out: %s", job.name, error)
-        return fitting
+    def _take(self, job: _Job, point: Point, points: list[Point]) -> None:
+        try:
+            points.append(self._measurements[point.measurement].conform(point))
+        except (KeyError, SchemaError) as error:
+            job.stats.metrics_rejected += 1
+            LOG.error("metric %s: a point was left out: %s", job.name, error)
 
     def _failed(self, job: _Job, error: Exception) -> None:
         job.stats.gather_errors += 1

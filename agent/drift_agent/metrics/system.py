@@ -27,7 +27,7 @@ SYSTEM: Final = Measurement(
         "uptime_format": Field("s", "", '"14 days, 11:07"'),
     },
 )
-_UTMP: Final = ("/run/utmp", "/var/run/utmp")
+UTMP: Final = ("/run/utmp", "/var/run/utmp")
 
 
 def format_uptime(seconds: int) -> str:
@@ -70,7 +70,7 @@ class Processors:
 
 def _read_users() -> dict[str, FieldValue]:
     # systemd without utmp support (Debian 13 and later) has no such file: then the fields are absent, not 0.
-    if psutil.LINUX and not any(os.path.exists(path) for path in _UTMP):
+    if psutil.LINUX and not any(os.path.exists(path) for path in UTMP):
         return {}
     users = psutil.users()
     return {"n_users": len(users), "n_unique_users": len({user.name for user in users})}
