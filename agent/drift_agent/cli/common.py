@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from drift_agent.errors import EXIT_CODES, EXIT_FAILED, EXIT_OK, EXIT_USAGE, DriftlineError, InputError
+from drift_agent.text import shown as shown  # noqa: PLC0414 (for every command, from here)
 
 # Typer keeps its copy of click private; its base of all usage errors is an ancestor of the one it exports.
 _USAGE_ERROR: Final[type[Exception]] = next(
@@ -49,20 +50,6 @@ def fail(program: str, message: str, code: int) -> NoReturn:
     """Says one sentence on stderr, control characters escaped, and ends the process."""
     sys.stderr.write(f"{program}: {shown(message)}\n")
     sys.exit(code)
-
-
-def shown(text: str) -> str:
-    """Text of a host, safe for a terminal: what does not print (controls, C1 too, bidirectional marks) is escaped."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in text)
-
-
-def _escaped(character: str) -> str:
-    if character == "\n":
-        return "\\n"
-    code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:  # a byte that os.fsdecode could not decode
-        code -= 0xDC00
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def console() -> Console:

@@ -12,7 +12,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from drift_agent.cli.common import shown
+from drift_agent.text import shown
 from drift_agent.units import format_duration
 from drift_collector.fleet.model import Fleet, Verdict, VerdictState
 
