@@ -38,6 +38,9 @@ class FakeComparison:
         self.looked_at.append(wanted)
         return self._result(change for change in self.changes if change.key in wanted)
 
+    def is_ignored(self, path: str) -> bool:
+        return False
+
     def close(self) -> None:
         pass
 

@@ -22,7 +22,7 @@ from drift_agent.drift.ledger import Ledger, advance, is_empty
 from drift_agent.drift.points import Summary
 from drift_agent.drift.reporter import Emit, Reporter, Statement
 from drift_agent.drift.state import Delta, Key, Memory, StateStore
-from drift_agent.drift.watch import NoWatcher, ObserverWatcher, Watcher
+from drift_agent.drift.watch import MakeWatcher, NoWatcher, Watcher, watcher_of
 from drift_agent.errors import DriftlineError
 from drift_agent.identity import Identity
 from drift_agent.model import Change, State, Unreadable
@@ -63,6 +63,9 @@ class Comparison(Protocol):
     def paths(self, paths: Iterable[str]) -> Result:
         """Looks at these paths alone."""
 
+    def is_ignored(self, path: str) -> bool:
+        """Whether nothing at or below the folder `path` is compared."""
+
     def close(self) -> None:
         """Lets the manifest go."""
 
@@ -82,7 +85,7 @@ class Detector:
         emit: Emit,
         *,
         open_comparison: Callable[[], Comparison],
-        watcher: Callable[[DirtySet], Watcher] | None = None,
+        make_watcher: MakeWatcher | None = None,
         clock_offset: Callable[[], float] = lambda: 0.0,
     ) -> None:
         """
@@ -100,7 +103,10 @@ class Detector:
         self._stop = Event()
         self._silent = False
         self._dirty = DirtySet(self._wake.set, clock.monotonic)
-        self._watcher = watcher(self._dirty) if watcher is not None else _watcher(config, self._dirty)
+        self._make_watcher = make_watcher or watcher_of(config.image.root)
+        self._watcher: Watcher = NoWatcher()
+        self._watching = False
+        self._watch_problem = ""
         self._reporter = Reporter(identity.instance, config.agent.report_interval, clock)
         self._comparison: Comparison | None = None
         self._problem = ""
@@ -122,9 +128,8 @@ class Detector:
     def run(self, stop: Event) -> None:
         """Detects until `stop` is set; call `wake` after setting it for an end without delay."""
         self._stop = stop
-        self._watcher.start()
+        self._watching = self._config.image.watch
         try:
-            self._say_degraded()
             self._state_now()
             while not stop.is_set():
                 self.step()
@@ -147,6 +152,7 @@ class Detector:
         if self._clock.monotonic() >= self._next_scan or self._seal_is_due():
             self._full_scan()
         self._look_at_dirty()
+        self._notice_watcher()
         if self._reporter.due_in() <= 0.0:
             self._state_now()
 
@@ -171,13 +177,14 @@ class Detector:
         if comparison is None:
             self._next_scan = self._clock.monotonic() + min(RETRY_SECONDS, self._config.image.scan_interval)
             return
-        settled = self._settled()
+        began, settled = self._clock.monotonic(), self._settled()
         self._dirty.take()
         result = comparison.tree(self._on_progress)
         self._scan, self._scan_at = result, self._clock.time_ns()
         self._unreadable = {(one.kind, one.key): one for one in result.unreadable}
         self._take_in(result, lambda key: not self._is_unreadable(key), settled=settled)
         self._reporter.changed()
+        self._watcher.scanned(began)
 
     def _on_progress(self) -> None:
         if self._stop.is_set():
@@ -235,15 +242,20 @@ class Detector:
         return cloud_init_is_done(self._config.image.root)
 
     def _opened(self) -> Comparison | None:
+        """The comparison, and with it the watcher: what changes while the first scan looks must not be missed."""
         if self._comparison is None:
             try:
                 self._comparison = self._open()
-                self._problem = ""
             except DriftlineError as error:
                 if str(error) != self._problem:
                     LOG.error("state is unverified: %s", error)
+                    self._problem = str(error)
                     self._reporter.changed()
-                self._problem = str(error)
+                return None
+            self._problem = ""
+            if self._watching:
+                self._watcher = self._make_watcher(self._dirty, self._comparison.is_ignored)
+                self._watcher.start()
         return self._comparison
 
     def _close_comparison(self) -> None:
@@ -302,14 +314,22 @@ class Detector:
             scan_at=self._scan_at,
             interval=max(1, round(self._config.agent.report_interval)),
             scan_interval=max(1, round(self._config.image.scan_interval)),
-            degraded=bool(self._watcher.problem),
+            degraded=bool(self._watch_problem),
             scan_seconds=scan.seconds if scan else 0.0,
             clock_offset=self._clock_offset(),
         )
 
-    def _say_degraded(self) -> None:
-        if self._watcher.problem:
-            LOG.warning("changes are found by the scans alone: %s", self._watcher.problem)
+    def _notice_watcher(self) -> None:
+        """Says at once that watching fell back to scanning, and that it is whole again."""
+        problem = self._watcher.problem
+        if problem == self._watch_problem:
+            return
+        if problem:
+            LOG.warning("changes are found by the scans alone: %s", problem)
+        else:
+            LOG.info("changes are found as they happen again")
+        self._watch_problem = problem
+        self._reporter.changed()
 
     def _write(self, memory: Memory, delta: Delta) -> None:
         """A state that cannot be written is kept in memory: what was found must leave all the same."""
@@ -318,10 +338,6 @@ class Detector:
             self._store.write(memory, delta)
         except sqlite3.Error as error:
             LOG.error("state.db cannot be written (%s): what is known now would not survive a restart", error)
-
-
-def _watcher(config: Config, dirty: DirtySet) -> Watcher:
-    return ObserverWatcher(config.image.root, dirty) if config.image.watch else NoWatcher()
 
 
 def _count(changes: Mapping[Key, Change]) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """The paths that may have changed: filled by a watcher, taken by the detector. Thread-safe and bounded."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from threading import Lock
 from typing import Final
@@ -38,9 +38,15 @@ class DirtySet:
 
     def mark(self, path: str) -> None:
         """`path` (below the root, beginning with `/`) may differ now."""
+        self.mark_all((path,))
+
+    def mark_all(self, paths: Collection[str]) -> None:
+        """The same for many under one lock; nothing happens for none."""
+        if not paths:
+            return
         with self._lock:
             if not self._everything:
-                self._paths.add(path)
+                self._paths.update(paths)
             self._everything = self._everything or len(self._paths) > MAX_PATHS
             self._stamp()
         self._wake()

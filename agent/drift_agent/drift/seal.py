@@ -26,7 +26,8 @@ def digest(seal: Mapping[Key, Change]) -> str:
     """`1:sha256:HEX` over the seal's canonical lines, in the order of kind and key; never empty."""
     total = hashlib.sha256()
     for (kind, key), change in sorted(seal.items()):
-        line = json.dumps([kind, key, change.change, dict(change.actual)], sort_keys=True, separators=(",", ":"))
+        values = {**dict.fromkeys(change.expected), **change.actual}  # what the image has and this has not: null
+        line = json.dumps([kind, key, change.change, values], sort_keys=True, separators=(",", ":"))
         total.update(line.encode("ascii") + b"\n")
     return f"{SEMANTICS}:sha256:{total.hexdigest()}"
 

@@ -1,107 +1,61 @@
-"""Hints of changes between scans, by watchdog. A hint may be lost, late or wrong: the rescan is the truth."""
+"""What is watched between scans, and by what. A hint may be lost, late or wrong: the rescan is the truth."""
 
-import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
-
-from watchdog.events import (
-    DirCreatedEvent,
-    DirDeletedEvent,
-    DirModifiedEvent,
-    DirMovedEvent,
-    FileClosedEvent,
-    FileCreatedEvent,
-    FileDeletedEvent,
-    FileModifiedEvent,
-    FileMovedEvent,
-    FileSystemEvent,
-    FileSystemEventHandler,
-)
-from watchdog.observers import Observer
 
 from drift_agent.drift.dirty import DirtySet
 
 WATCHED: Final = ("/etc", "/usr", "/boot", "/opt", "/root", "/srv", "/var/spool/cron")
 """Roots without ignored trees beneath; a busy log folder would cost CPU for each line."""
 
-_EVENTS: Final[list[type[FileSystemEvent]]] = [
-    FileCreatedEvent,
-    FileDeletedEvent,
-    FileModifiedEvent,
-    FileMovedEvent,
-    FileClosedEvent,
-    DirCreatedEvent,
-    DirDeletedEvent,
-    DirModifiedEvent,
-    DirMovedEvent,
-]
-
 
 class Watcher(Protocol):
     """Marks paths of a `DirtySet` while it runs."""
-
-    def start(self) -> None:
-        """Begins to watch; what cannot be watched is in `problem`. Never raises."""
-
-    def stop(self) -> None:
-        """Ends every thread of its own before it returns."""
 
     @property
     def problem(self) -> str:
         """Why changes may be found by the rescan alone; empty while all is well."""
 
+    def start(self) -> None:
+        """Begins to watch before it returns; what cannot be watched is in `problem`. Never raises."""
+
+    def scanned(self, began: float) -> None:
+        """A complete scan that began at `began` (monotonic s) is done: a time to try again what failed."""
+
+    def stop(self) -> None:
+        """Ends every thread of its own before it returns."""
+
 
 class NoWatcher:
-    """Where watching is turned off."""
+    """Where watching is turned off, or not begun."""
 
     problem = ""
 
     def start(self) -> None:
         """Nothing to begin."""
 
+    def scanned(self, began: float) -> None:
+        """Nothing to try."""
+
     def stop(self) -> None:
         """Nothing to end."""
 
 
-class _Marker(FileSystemEventHandler):
-    def __init__(self, root: str, dirty: DirtySet) -> None:
-        self._root = root
-        self._dirty = dirty
-
-    def on_any_event(self, event: FileSystemEvent) -> None:
-        for path in (event.src_path, event.dest_path):
-            if path:
-                self._dirty.mark("/" + os.path.relpath(os.fsdecode(path), self._root))
+MakeWatcher = Callable[[DirtySet, Callable[[str], bool]], Watcher]
+"""From the set to mark, and what tells of a folder that nothing below it is compared."""
 
 
-class ObserverWatcher:
-    """watchdog's own observer: one thread and one queue for all roots, and two threads a root."""
+def watcher_of(root: str, watched: Sequence[str] = WATCHED, platform: str = sys.platform) -> MakeWatcher:
+    """The watcher of this system for the roots `watched` under `root`."""
 
-    def __init__(self, root: str, dirty: DirtySet, watched: Sequence[str] = WATCHED) -> None:
-        self._root = os.path.realpath(root)
-        self._dirty = dirty
-        self._watched = watched
-        self._observer = Observer()
-        self._started = False
-        self.problem = ""
+    def make(dirty: DirtySet, ignored: Callable[[str], bool]) -> Watcher:
+        if platform == "linux":
+            from drift_agent.drift.inotify import InotifyWatcher  # its bindings need a libc that has it
 
-    def start(self) -> None:
-        """Begins to watch the roots that exist."""
-        marker = _Marker(self._root, self._dirty)
-        for path in self._watched:
-            full = os.path.join(self._root, path.lstrip("/"))
-            if os.path.isdir(full) and not os.path.islink(full):
-                self._observer.schedule(marker, full, recursive=True, event_filter=_EVENTS)
-        try:
-            self._observer.start()
-            self._started = True
-        except OSError as error:
-            self.problem = f"watching is not possible: {error.strerror or error}"
-            self._observer.unschedule_all()
+            return InotifyWatcher(root, dirty, watched, ignored)
+        from drift_agent.drift.observer import ObserverWatcher
 
-    def stop(self) -> None:
-        """Ends the observer and its emitters."""
-        if self._started:
-            self._observer.stop()
-            self._observer.join()
-            self._started = False
+        return ObserverWatcher(root, dirty, watched)
+
+    return make

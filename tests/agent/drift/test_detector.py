@@ -1,6 +1,6 @@
 """The detector says what it found, once, in order, and forgets nothing."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread
@@ -21,15 +21,17 @@ KEY = Change("file", "/etc/ssh/ssh_host_key", "added", "sealed", actual={"sha256
 
 
 class Watched:
-    """A watcher that the test moves; `dirty` is what the detector reads."""
+    """A watcher that the test moves."""
 
-    def __init__(self, dirty: DirtySet) -> None:
-        self.dirty = dirty
+    def __init__(self) -> None:
         self.problem = ""
         self.started = self.stopped = False
 
     def start(self) -> None:
         self.started = True
+
+    def scanned(self, began: float) -> None:
+        pass
 
     def stop(self) -> None:
         self.stopped = True
@@ -41,6 +43,7 @@ class Bench:
     def __init__(self, folder: Path, *, root: Path | None = None) -> None:
         self.clock = FakeClock()
         self.image = FakeComparison()
+        self.watcher = Watched()
         self.points: list[Point] = []
         self.problem: Exception | None = None
         root = root or folder / "root"
@@ -59,16 +62,17 @@ class Bench:
             self.clock,
             self.emit,
             open_comparison=self.open,
-            watcher=self.watch,
+            make_watcher=self.watch,
         )
+        self.detector._watching = True
 
     def open(self) -> FakeComparison:
         if self.problem is not None:
             raise self.problem
         return self.image
 
-    def watch(self, dirty: DirtySet) -> Watched:
-        self.watcher = Watched(dirty)
+    def watch(self, dirty: DirtySet, _: Callable[[str], bool]) -> Watched:
+        self.dirty = dirty
         return self.watcher
 
     def emit(self, points: Sequence[Point]) -> None:
@@ -86,7 +90,7 @@ class Bench:
 
     def touch(self, path: str) -> None:
         """A hint, and the time until it is looked at."""
-        self.watcher.dirty.mark(path)
+        self.dirty.mark(path)
         self.clock.advance(0.25)
         self.detector.step()
 
@@ -140,7 +144,7 @@ def test_a_hint_is_looked_at_without_a_scan(bench: Bench) -> None:
 def test_lost_hints_end_in_a_scan(bench: Bench) -> None:
     bench.detector.step()
     bench.image.changes = [modified("/etc/motd")]
-    bench.watcher.dirty.mark_everything()
+    bench.dirty.mark_everything()
     bench.clock.advance(0.25)
     bench.detector.step()
     bench.detector.step()
@@ -153,7 +157,7 @@ def test_a_hint_during_a_scan_is_looked_at_after_it(bench: Bench) -> None:
 
     def change_behind_the_scan() -> None:
         bench.image.changes = [modified("/etc/motd")]
-        bench.watcher.dirty.mark("/etc/motd")
+        bench.dirty.mark("/etc/motd")
 
     bench.image.during_scan = change_behind_the_scan
     bench.clock.advance(900.0)
@@ -322,6 +326,7 @@ def test_the_last_word_is_the_last(bench: Bench) -> None:
 
 def test_once_looks_and_says_and_ends(bench: Bench) -> None:
     bench.image.changes = [modified("/etc/motd")]
+    bench.detector._watching = False
     assert bench.detector.once() == "drifted"
     assert not bench.watcher.started
 
