@@ -1,0 +1,57 @@
+"""What the commands that read a fleet share: their options, how the fleet is read, where text goes."""
+
+import io
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from drift_agent.cli.common import console, write_document
+from drift_collector.fleet.model import Fleet
+from drift_collector.fleet.read import read_reports
+from drift_collector.fleet.verdict import judge
+from drift_collector.images import load_trusted
+from drift_collector.store.base import Store
+
+StoreOption = Annotated[
+    str,
+    typer.Option(
+        "--store",
+        envvar="DRIFTLINE_STORE",
+        metavar="URL",
+        help="Where the reports are: sqlite:///PATH, http(s)://COLLECTOR, influxdb://HOST:PORT/DATABASE[?org=ORG] or "
+        "influxdbs://… (sqlite:///$XDG_DATA_HOME/driftline/store.db).",
+        show_default=False,
+    ),
+]
+ManifestsOption = Annotated[
+    str,
+    typer.Option(
+        "--manifests",
+        envvar="DRIFTLINE_MANIFESTS",
+        metavar="DIR",
+        help="Folder of the trusted manifests; without one the agents' own word counts.",
+        show_default=False,
+    ),
+]
+OutputOption = Annotated[
+    str | None,
+    typer.Option("-o", "--output", metavar="FILE", help="Write to FILE instead of standard output."),
+]
+
+
+def judged(store: Store, manifests: str, now: int, expected: int | None = None) -> Fleet:
+    """The verdicts on what `store` holds at `now` (Unix ns), against a folder of trusted manifests if named."""
+    trusted = load_trusted(manifests) if manifests else None
+    return judge(read_reports(store, now), now, trusted, expected)
+
+
+def write_text(write: Callable[[Console], None], output: str | None) -> None:
+    """Text to standard output, or plain to the file `output`."""
+    if output is None:
+        write(console())
+        return
+    text = io.StringIO()
+    write(Console(file=text, force_terminal=False, soft_wrap=True, highlight=False))
+    write_document(text.getvalue(), output)

@@ -1,0 +1,53 @@
+"""`drift report`: the verdict on every instance."""
+
+import os
+import time
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from drift_agent.cli.common import EPILOG, to_json, write_document
+from drift_collector.cli.options import ManifestsOption, OutputOption, StoreOption, judged, write_text
+from drift_collector.fleet.systemic import with_systemic
+from drift_collector.report.document import report_document
+from drift_collector.report.table import print_report
+from drift_collector.store.open import open_store
+
+
+class ReportFormat(StrEnum):
+    """The forms of a report."""
+
+    table = "table"
+    json = "json"
+
+
+def register(app: typer.Typer) -> None:
+    """Puts `report` on the command line."""
+    app.command(epilog=EPILOG)(report)
+
+
+def report(
+    store: StoreOption = "",
+    format_: Annotated[ReportFormat, typer.Option("--format", help="The form.")] = ReportFormat.table,
+    output: OutputOption = None,
+    manifests: ManifestsOption = "",
+    expect: Annotated[
+        int | None, typer.Option("--expect", min=0, metavar="N", help="How many instances there should be.")
+    ] = None,
+    floor: Annotated[
+        float, typer.Option("--floor", min=0.0, max=1.0, help="Least share of them that must be fresh for exit 0.")
+    ] = 1.0,
+) -> int:
+    """Says of every instance whether it still is what was baked, worst first."""
+    now = time.time_ns()
+    opened = open_store(store, os.environ)
+    try:
+        fleet = with_systemic(judged(opened, manifests, now, expect), opened.items)
+    finally:
+        opened.close()
+    if format_ is ReportFormat.json:
+        write_document(to_json(report_document(fleet, now)), output)
+    else:
+        write_text(lambda console: print_report(fleet, console, now), output)
+    return fleet.exit_code(floor)
