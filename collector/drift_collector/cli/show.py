@@ -17,8 +17,8 @@ from drift_collector.fleet.read import select
 from drift_collector.fleet.systemic import with_missing, with_systemic
 from drift_collector.report.document import show_document
 from drift_collector.report.instance import print_instance
-from drift_collector.store.open import open_store
 from drift_collector.store.base import Store
+from drift_collector.store.open import open_store
 
 _MOST_NAMED = 5
 
