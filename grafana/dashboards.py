@@ -169,9 +169,25 @@ def means(fields: str, prefix: str = "") -> dict[str, str]:
     return {name.removeprefix(prefix): f'mean("{name}")' for name in fields.split()}
 
 
-def rates(fields: Mapping[str, str]) -> dict[str, str]:
-    """Legend and rate per second of each counter; a restart of the counter leaves a gap, not a dip."""
-    return {legend: f'non_negative_derivative(max("{name}"), 1s)' for legend, name in fields.items()}
+def rates(measurement: str, tag: str, counters: Mapping[str, str]) -> list[Json]:
+    """A target for each counter, by its legend: its rate per second. A restart of the counter leaves a gap, no dip.
+
+    The derivative stands outside because openGemini answers that of an aggregate with nothing.
+    """
+    return [
+        series(
+            influxql(
+                measurement,
+                f"""SELECT non_negative_derivative("total", 1s) AS "value" FROM (
+                        SELECT max("{counter}") AS "total" FROM "{measurement}" WHERE {ON_HOST}
+                        GROUP BY time($__interval), "{tag}" fill(none)
+                    ) WHERE $timeFilter GROUP BY "{tag}"
+                """,
+            ),
+            f"$tag_{tag} {legend}",
+        )
+        for legend, counter in counters.items()
+    ]
 
 
 def host_panels() -> list[Json]:
@@ -188,10 +204,8 @@ def host_panels() -> list[Json]:
         graph("Load", over_time("system", means("load1 load5 load15")), "short"),
         graph("Memory", over_time("mem", means("used cached buffered free")), "bytes"),
         graph("Disk used", over_time("disk", {"$tag_path": 'max("used_percent")'}, ["path"]), "percent", most=100),
-        graph("Disk traffic", over_time("diskio", rates({"$tag_name read": "read_bytes",
-              "$tag_name written": "write_bytes"}), ["name"]), "Bps"),
-        graph("Network", over_time("net", rates({"$tag_interface in": "bytes_recv",
-              "$tag_interface out": "bytes_sent"}), ["interface"]), "Bps"),
+        graph("Disk traffic", rates("diskio", "name", {"read": "read_bytes", "written": "write_bytes"}), "Bps"),
+        graph("Network", rates("net", "interface", {"in": "bytes_recv", "out": "bytes_sent"}), "Bps"),
     ]  # fmt: skip
 
 
