@@ -101,7 +101,10 @@ class Store(Protocol):
         """
 
     def lookback(self, before: int, instances: Collection[str] | None = None) -> Iterator[DriftReport]:
-        """The newest report of each of `instances` (None: of every one known) with time < before, complete."""
+        """The newest report with time < before of each of `instances`, complete.
+
+        None: at least of each instance that has no report since `before`; others may be among them.
+        """
 
     def items(self, report: DriftReport) -> list[DriftItem]:
         """The items of the set that `report` speaks of, in the order of the set; at most `MAX_ITEMS`.

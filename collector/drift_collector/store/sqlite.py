@@ -38,7 +38,7 @@ class SqliteStore:
         for row in self._pages('"time" BETWEEN ? AND ?', (since, until)):
             yield _report(row, resets)
         for row in self._pages('"time" > ?', (until,)):
-            earlier = self._newest_of_points(row[1 + COLUMNS.index("instance")], since, until)
+            earlier = self._newest_of_points(row[2], since, until)
             if earlier is not None:
                 yield earlier
 
@@ -47,19 +47,15 @@ class SqliteStore:
             resets = self._resets(None)
             for row in self._pages('"time" < ?', (before,)):
                 yield _report(row, resets)
-            late = [row[1 + COLUMNS.index("instance")] for row in self._pages('"time" >= ?', (before,))]
-        else:
-            late = []
-            for instance in dict.fromkeys(instances):
-                for row in self._rows(_SELECT + 'WHERE "instance" = ?', (instance,)):
-                    if row[1] < before:
-                        yield _report(row, self._resets(instance))
-                    else:
-                        late.append(instance)
-        for instance in late:
-            earlier = self._newest_of_points(instance, -(2**63), before - 1)
-            if earlier is not None:
-                yield earlier
+            return
+        for instance in dict.fromkeys(instances):
+            for row in self._rows(_SELECT + 'WHERE "instance" = ?', (instance,)):
+                if row[1] < before:
+                    yield _report(row, self._resets(instance))
+                    continue
+                earlier = self._newest_of_points(instance, -(2**63), before - 1)
+                if earlier is not None:
+                    yield earlier
 
     def items(self, report: DriftReport) -> list[DriftItem]:
         if report.report <= 0:

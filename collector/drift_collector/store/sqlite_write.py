@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from threading import Lock
+from threading import Event, Lock
 from typing import Final
 
 from drift_agent.errors import LockHeldError
@@ -18,6 +18,7 @@ from drift_collector.store.sqlite_file import COLUMNS, open_file, told
 
 MAX_SERIES: Final = 2_000_000
 _MAX_HEADS: Final = 300_000
+_STEP: Final = 10_000
 _TABLES: Final = {"drift": "drift_point", "drift_item": "drift_point"}
 _DECLARED: Final = {"drift": DRIFT, "drift_item": DRIFT_ITEM}
 _TYPES: Final = {"s": str, "i": int, "f": float}
@@ -76,6 +77,31 @@ class SqliteWriter:
                 self._heads.clear()
             self._heads.update(fresh)
         return bad
+
+    def expire(self, metrics_before: int, drift_before: int, stop: Event | None = None) -> int:
+        """Deletes points older than the two times (Unix ns); returns how many. In short steps: writers go between."""
+        deleted = 0
+        for table, before in (("metric_point", metrics_before), ("drift_point", drift_before)):
+            query = f"DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE time < ? LIMIT {_STEP})"
+            while (stop is None or not stop.is_set()) and (count := self._step(query, before)):
+                deleted += count
+        for table, column in (("newest", "time"), ("seq", "time")):
+            self._step(f"DELETE FROM {table} WHERE {column} < ?", drift_before)
+        if deleted:
+            self._step("DELETE FROM seal WHERE instance NOT IN (SELECT instance FROM newest)")
+            self._step(
+                "DELETE FROM series WHERE id NOT IN (SELECT series FROM metric_point)"
+                " AND id NOT IN (SELECT series FROM drift_point)"
+            )
+            with self._lock, told(self.path):
+                self._heads.clear()
+                self._series_count = self._count_series()
+                self._connection.execute("PRAGMA incremental_vacuum").fetchall()
+        return deleted
+
+    def _step(self, query: str, *parameters: int) -> int:
+        with self._lock, told(self.path):
+            return self._connection.execute(query, parameters).rowcount
 
     def close(self) -> None:
         """Ends the writer; what was acknowledged is on disk."""

@@ -1,0 +1,100 @@
+"""What the stores that are asked over HTTP share: one exchange with a deadline, answers read line by line, bounded."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import requests
+
+from drift_agent.errors import StoreError
+
+CONNECT_SECONDS: Final = 10.0
+READ_SECONDS: Final = 60.0
+EXCHANGE_SECONDS: Final = 600.0
+_BLOCK: Final = 64 << 10
+
+
+class Http:
+    """A session with one server. Redirects are never followed: a token goes where it was meant to go."""
+
+    def __init__(self, base: str, headers: dict[str, str] | None = None, auth: tuple[str, str] | None = None) -> None:
+        self.base = base.rstrip("/")
+        self.name = urlsplit(base).netloc
+        self._session = requests.Session()
+        self._session.headers.update(headers or {})
+        self._session.headers["User-Agent"] = "driftline"
+        if auth is not None:
+            self._session.auth = auth
+
+    @contextmanager
+    def open(self, method: str, path: str, **options: Any) -> Iterator[requests.Response]:  # noqa: ANN401 (requests' own)
+        """One answer, its body not yet read, whatever its status.
+
+        Raises:
+            StoreError: the server cannot be reached, or falls silent; also while the caller reads the body.
+        """
+        try:
+            with self._session.request(
+                method,
+                self.base + path,
+                stream=True,
+                allow_redirects=False,
+                timeout=(CONNECT_SECONDS, READ_SECONDS),
+                **options,
+            ) as response:
+                yield response
+        except requests.exceptions.SSLError as error:
+            raise StoreError(f"{self.name}: its certificate cannot be trusted: {_reason(error)}") from None
+        except requests.exceptions.ConnectTimeout:
+            raise StoreError(f"{self.name}: does not answer; check the address, and that it is up") from None
+        except requests.exceptions.Timeout:
+            raise StoreError(f"{self.name}: fell silent in the middle of its answer; try again") from None
+        except requests.exceptions.RequestException as error:
+            raise StoreError(f"{self.name}: cannot be reached: {_reason(error)}; check that it is up") from None
+
+    def close(self) -> None:
+        """Gives the connections back."""
+        self._session.close()
+
+
+def lines_of(response: requests.Response, max_line: int) -> Iterator[bytes]:
+    """The lines of a body, as they come.
+
+    Raises:
+        StoreError: a line is longer than `max_line` bytes, or the whole takes longer than `EXCHANGE_SECONDS`.
+    """
+    deadline = time.monotonic() + EXCHANGE_SECONDS
+    rest: list[bytes] = []
+    length = 0
+    for block in response.iter_content(_BLOCK):
+        if time.monotonic() > deadline:
+            raise StoreError(f"the answer took longer than {EXCHANGE_SECONDS:g} s; ask for less")
+        head, newline, tail = block.partition(b"\n")
+        while newline:
+            yield b"".join([*rest, head])
+            rest, length = [], 0
+            head, newline, tail = tail.partition(b"\n")
+        rest.append(head)
+        length += len(head)
+        if length > max_line:
+            raise StoreError("the answer holds a line that is too long to be an honest one")
+    if length:
+        yield b"".join(rest)
+
+
+def text_of(response: requests.Response, limit: int = 4_000) -> str:
+    """The beginning of a short body, for an error's message."""
+    for block in response.iter_content(limit):
+        return bytes(block[:limit]).decode(errors="replace")
+    return ""
+
+
+def _reason(error: Exception) -> str:
+    """The innermost sentence of requests' nested errors, without addresses of objects."""
+    text = str(error)
+    for mark in ("[Errno ", "Errno "):
+        if mark in text:
+            return text[text.index(mark) :].split("]", 1)[-1].strip(" ')\"") or text[:200]
+    return text.rsplit(":", 1)[-1].strip(" ')\"")[:200]

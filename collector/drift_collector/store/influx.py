@@ -1,0 +1,114 @@
+"""InfluxDB as a store, by InfluxQL through `/query`: 1.x, 2.x, 3.x, and engines that speak it (openGemini).
+
+A fleet is read as raw rows of the freshness window, chunked, and the newest of each instance is kept here: three times
+faster than grouping in the server. Every identifier is quoted (`policy` and `group` are words of InfluxQL), every value
+is bound by `params`. An error may come with status 200, in the body.
+"""
+
+import sys
+from collections.abc import Collection, Iterable, Iterator
+from itertools import islice
+from typing import Final
+
+from drift_agent.schema import DRIFT, DRIFT_ITEM, GLOBAL_TAGS
+from drift_collector.store.base import MAX_ITEMS, DriftItem, DriftReport, is_newer, item_of, report_of
+from drift_collector.store.influxql import InfluxQL, Row, columns, quoted
+
+_DAY_NS: Final = 86_400 * 10**9
+HORIZON_NS: Final = 90 * _DAY_NS
+"""How far `lookback` goes."""
+_NAMES_PER_QUERY: Final = 200
+_ALL_AT_ONCE: Final = 2_000
+"""From this many instances on, asking for all of them is cheaper than naming them."""
+
+_TAGS: Final = ("instance", *GLOBAL_TAGS)
+# What no verdict on a clean instance needs is not asked of everyone: it would double the cost of a large fleet.
+_DETAIL: Final = frozenset(
+    {"added", "removed", "modified", "reverted", "logins", "scanned", "report"}
+    | {"agent_version", "scan_seconds", "clock_offset", "degraded"}
+)
+_BRIEF: Final = (*(name for name in DRIFT.fields if name not in _DETAIL), *_TAGS)
+_ALL: Final = (*DRIFT.fields, *_TAGS)
+_ITEM: Final = (*DRIFT_ITEM.fields, *DRIFT_ITEM.tags)
+_LAST: Final = 'last("state") AS "state", ' + columns(name for name in _ALL if name not in ("state", "instance"))
+_SHARED: Final = ("image", "group", "state", "manifest", "observed", "policy")
+
+
+class InfluxStore:
+    """Reads one database."""
+
+    def __init__(self, influxql: InfluxQL) -> None:
+        self._influxql = influxql
+        self._present: tuple[int, frozenset[str]] | None = None
+        """The instances that the last `newest` saw, and since when it looked."""
+
+    def newest(self, since: int, until: int) -> Iterator[DriftReport]:
+        where = f"time >= {since} AND time <= {until}"
+        found = _newest_of(self._influxql.rows(f'SELECT {columns(_BRIEF)} FROM "drift" WHERE {where}'))
+        self._present = (since, frozenset(found))
+        if any(report.state != "clean" for report in found.values()):
+            details = self._influxql.rows(f'SELECT {columns(_ALL)} FROM "drift" WHERE {where} AND "state" != \'clean\'')
+            for row in details:
+                report = _report(row)
+                known = found.get(report.instance)
+                if known is not None and not is_newer(known, report):
+                    found[report.instance] = report
+        yield from found.values()
+
+    def lookback(self, before: int, instances: Collection[str] | None = None) -> Iterator[DriftReport]:
+        where = f"time >= {before - HORIZON_NS} AND time < {before}"
+        if instances is None:
+            instances = self._missing(before)
+            if instances is None or len(instances) > _ALL_AT_ONCE:
+                yield from self._last(where)
+                return
+        names = iter(dict.fromkeys(instances))
+        while group := list(islice(names, _NAMES_PER_QUERY)):
+            binds = {f"i{number}": name for number, name in enumerate(group)}
+            which = " OR ".join(f'"instance" = ${name}' for name in binds)
+            yield from self._last(f"{where} AND ({which})", binds)
+
+    def items(self, report: DriftReport) -> list[DriftItem]:
+        if report.report <= 0:
+            return []
+        rows = self._influxql.rows(
+            f'SELECT {columns(_ITEM)} FROM "drift_item" WHERE time >= {report.report}'
+            f' AND time <= {report.report + MAX_ITEMS} AND "instance" = $instance',
+            {"instance": report.instance},
+        )
+        items = [item_of(row["time"], row, row) for row in rows]
+        items.sort(key=lambda item: item.time)
+        return [item for item in items if item.report == report.report][:MAX_ITEMS]
+
+    def close(self) -> None:
+        self._influxql.close()
+
+    def _last(self, where: str, binds: dict[str, str] | None = None) -> Iterator[DriftReport]:
+        query = f'SELECT {_LAST} FROM "drift" WHERE {where} GROUP BY "instance"'
+        yield from _newest_of(self._influxql.rows(query, binds)).values()
+
+    def _missing(self, before: int) -> list[str] | None:
+        """The known instances that the last `newest` did not see; None where that is not known."""
+        if self._present is None or self._present[0] > before:
+            return None
+        query = f'SHOW TAG VALUES FROM "drift" WITH KEY = {quoted("instance")} WHERE time >= {before - HORIZON_NS}'
+        known = {row["value"] for row in self._influxql.rows(query) if isinstance(row.get("value"), str)}
+        return sorted(known - self._present[1])
+
+
+def _report(row: Row) -> DriftReport:
+    for name in _SHARED:
+        value = row.get(name)
+        if type(value) is str:
+            row[name] = sys.intern(value)
+    return report_of(row["time"], row, row)
+
+
+def _newest_of(rows: Iterable[Row]) -> dict[str, DriftReport]:
+    found: dict[str, DriftReport] = {}
+    for row in rows:
+        report = _report(row)
+        known = found.get(report.instance)
+        if known is None or is_newer(report, known):
+            found[report.instance] = report
+    return found

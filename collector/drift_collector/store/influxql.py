@@ -1,0 +1,118 @@
+"""InfluxQL over HTTP: one query, its rows as they come, every kind of error as a sentence."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, TypeAlias
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from drift_agent.config_file import read_secret
+from drift_agent.errors import ConfigError, StoreError
+from drift_collector.store.http import Http, lines_of, text_of
+
+CHUNK_ROWS: Final = 10_000
+MAX_CHUNK_BYTES: Final = 64 << 20
+"""A chunk is one line of JSON; 10,000 rows of reports are 8 MB, of items with diffs more."""
+
+Row: TypeAlias = dict[str, Any]
+"""Columns and the tags of its series, by name; `time` is Unix ns. Strings are in their portable form."""
+
+
+def quoted(name: str) -> str:
+    """An identifier."""
+    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def columns(names: Iterable[str]) -> str:
+    """A list of identifiers."""
+    return ", ".join(quoted(name) for name in names)
+
+
+class InfluxQL:
+    """Queries of one database."""
+
+    def __init__(self, http: Http, database: str) -> None:
+        self._http = http
+        self._database = database
+
+    def rows(self, query: str, binds: Mapping[str, str] | None = None) -> Iterator[Row]:
+        """The rows of one SELECT or SHOW, in the order of the answer; `binds` are the values of its `$names`.
+
+        Raises:
+            StoreError: no such database, refused, an error in the body, or an answer that is none.
+        """
+        form = {"q": query, "db": self._database, "epoch": "ns", "chunked": "true", "chunk_size": str(CHUNK_ROWS)}
+        if binds:
+            form["params"] = json.dumps(binds)
+        with self._http.open("POST", "/query", data=form) as response:
+            if response.status_code != 200:
+                raise StoreError(self._refusal(response.status_code, text_of(response)))
+            for line in lines_of(response, MAX_CHUNK_BYTES):
+                if line.strip():
+                    yield from self._rows_of(line)
+
+    def close(self) -> None:
+        """Gives the connection back."""
+        self._http.close()
+
+    def _rows_of(self, line: bytes) -> Iterator[Row]:
+        try:
+            document = json.loads(line)
+            results = document.get("results", [])
+            errors = [str(part["error"]) for part in (document, *results) if "error" in part]
+            if errors:
+                raise StoreError(self._refusal(200, errors[0]))
+            for result in results:
+                for series in result.get("series", ()):
+                    names = series["columns"]
+                    tags = series.get("tags") or {}
+                    for values in series["values"]:
+                        row = dict(zip(names, values, strict=True))
+                        if tags:
+                            row.update(tags)
+                        yield row
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            raise StoreError(f"{self._http.name}: its answer is not what InfluxDB sends; check the address") from None
+
+    def _refusal(self, status: int, text: str) -> str:
+        try:
+            document = json.loads(text)
+            said = str(document.get("error") or document.get("message") or text)
+        except (ValueError, AttributeError, RecursionError):
+            said = text
+        said = said.strip()[:300]
+        if status in (401, 403) or "authorization failed" in said or "not authorized" in said:
+            return (
+                f"{self._http.name}: refuses us ({said}); set DRIFTLINE_TOKEN, or DRIFTLINE_USERNAME and"
+                " DRIFTLINE_PASSWORD_FILE"
+            )
+        if "database not found" in said or "no dbrp mapping" in said or ("bucket" in said and "not found" in said):
+            url = f"influxdb://{self._http.name}/{self._database}"
+            return f"{self._http.name}: has no database {self._database!r}; make it with `drift store init {url}`"
+        if status == 404:
+            return f"{self._http.name}: has no /query; is it InfluxDB? A collector is http://HOST:PORT"
+        return f"{self._http.name}: answers {status}: {said or 'nothing'}"
+
+
+def open_http(url: str, environ: Mapping[str, str]) -> tuple[Http, str, str]:
+    """The session, the database and the organisation ("" where none is named) of `influxdb(s)://HOST:PORT/DB[?org=]`.
+
+    Raises:
+        ConfigError: the address lacks the database, or the password file cannot be read.
+    """
+    parts = urlsplit(url)
+    database = unquote(parts.path.strip("/"))
+    org = parse_qs(parts.query).get("org", [""])[0]
+    if not database:
+        raise ConfigError(f"--store {url}: names no database; use influxdb://HOST:PORT/DATABASE")
+    base = f"{'https' if parts.scheme == 'influxdbs' else 'http'}://{parts.netloc}"
+    token = environ.get("DRIFTLINE_TOKEN", "")
+    if token:
+        # 1.x and `/query` of 2.x take a token under the scheme Token; 3.x too.
+        return Http(base, {"Authorization": f"Token {token}"}), database, org
+    user = environ.get("DRIFTLINE_USERNAME", "")
+    if user:
+        file = environ.get("DRIFTLINE_PASSWORD_FILE", "")
+        if not file:
+            raise ConfigError("DRIFTLINE_USERNAME is set and DRIFTLINE_PASSWORD_FILE is not; set both")
+        return Http(base, auth=(user, read_secret(file))), database, org
+    return Http(base), database, org

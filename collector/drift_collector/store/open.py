@@ -1,0 +1,56 @@
+"""From an address to the store that stands there."""
+
+import os
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import urlsplit
+
+from drift_agent.errors import ConfigError
+from drift_collector.store.base import Store
+
+
+def default_database(environ: Mapping[str, str]) -> str:
+    """Path of the operators' own store: `$XDG_DATA_HOME/driftline/store.db`."""
+    data = environ.get("XDG_DATA_HOME") or os.path.join(environ.get("HOME") or os.path.expanduser("~"), ".local/share")
+    return os.path.join(data, "driftline", "store.db")
+
+
+def open_store(url: str, environ: Mapping[str, str]) -> Store:
+    """The store at `url` (empty: the operators' own), with credentials from `environ`.
+
+    `sqlite:///PATH`, `http(s)://COLLECTOR` with DRIFTLINE_TOKEN, and `influxdb(s)://HOST:PORT/DATABASE[?org=]` with
+    DRIFTLINE_TOKEN, or DRIFTLINE_USERNAME and DRIFTLINE_PASSWORD_FILE.
+
+    Raises:
+        ConfigError: no such kind of address, or one that lacks a part.
+        StoreError: an embedded store that is not there or cannot be read; others are asked only when they are read.
+    """
+    if not url:
+        url = f"sqlite:///{default_database(environ)}"
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise ConfigError(f"--store {url}: is not an address; {_FORMS}") from None
+    if parts.username or parts.password:
+        raise ConfigError(
+            "--store: must not hold credentials; set DRIFTLINE_TOKEN, or DRIFTLINE_USERNAME and _PASSWORD_FILE"
+        )
+    if parts.scheme == "sqlite" and not parts.netloc and url.startswith("sqlite:///"):
+        from drift_collector.store.sqlite import SqliteStore
+
+        return SqliteStore("/" + url.removeprefix("sqlite:///").lstrip("/"))
+    if parts.scheme in ("http", "https") and parts.hostname:
+        from drift_collector.store.collector import CollectorStore
+
+        return CollectorStore(url, environ.get("DRIFTLINE_TOKEN", ""))
+    if parts.scheme in ("influxdb", "influxdbs") and parts.hostname:
+        from drift_collector.store.influx import InfluxStore
+        from drift_collector.store.influxql import InfluxQL, open_http
+
+        http, database, _ = open_http(url, environ)
+        return InfluxStore(InfluxQL(http, database))
+    raise ConfigError(f"--store {url}: is not known; {_FORMS}")
+
+
+_FORMS: Final = "use sqlite:///PATH, http(s)://COLLECTOR or influxdb(s)://HOST:PORT/DATABASE"
