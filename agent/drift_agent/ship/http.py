@@ -1,0 +1,241 @@
+"""One HTTP exchange with a deadline for the whole of it, that another thread can end.
+
+requests' timeouts are per read: a server that drips a byte a second would hold a thread for ever. So the connection's
+socket is known here, and shut down from outside when its time is over.
+"""
+
+import os
+import socket
+import ssl
+import time
+import zlib
+from collections.abc import Callable, Mapping
+from http.cookiejar import DefaultCookiePolicy
+from threading import Lock
+from typing import Any, Final
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.utils import get_environ_proxies
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError
+
+from drift_agent import __version__
+from drift_agent.config import OutputOptions
+from drift_agent.ship.deadline import Watchdog
+from drift_agent.ship.influx import Answer
+
+CONNECT_SECONDS: Final = 5.0
+EXCHANGE_SECONDS: Final = 30.0
+MAX_ANSWER_BYTES: Final = 4 << 20
+
+
+class UnreachableError(Exception):
+    """No whole answer came: refused, reset, a timeout, a name that cannot be resolved, a bad certificate."""
+
+
+class _Line:
+    """The connection in use, by a descriptor of its own: it survives what TLS does to the socket object."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._handle: socket.socket | None = None
+        self.cut_by = ""
+
+    def hold(self, sock: socket.socket) -> None:
+        with self._lock:
+            self._release()
+            self._handle = socket.socket(fileno=os.dup(sock.fileno()))
+            if self.cut_by:
+                self._shut()
+
+    def release(self) -> None:
+        with self._lock:
+            self._release()
+
+    def cut(self, why: str) -> None:
+        """Ends whatever is under way on this connection."""
+        with self._lock:
+            self.cut_by = why
+            self._shut()
+
+    def _shut(self) -> None:
+        if self._handle is not None:
+            try:
+                self._handle.shutdown(socket.SHUT_RDWR)
+            except OSError:  # the other side was quicker
+                return
+
+    def _release(self) -> None:
+        if self._handle is not None:
+            self._handle.close()
+            self._handle = None
+
+
+def _pools(line: _Line) -> dict[str, Callable[..., Any]]:
+    """urllib3's pools with connections that show their socket to `line`."""
+
+    class Http(HTTPConnection):
+        def _new_conn(self) -> socket.socket:
+            sock = super()._new_conn()
+            line.hold(sock)
+            return sock
+
+        def close(self) -> None:
+            line.release()
+            super().close()
+
+    class Https(HTTPSConnection):
+        def _new_conn(self) -> socket.socket:
+            sock = super()._new_conn()
+            line.hold(sock)
+            return sock
+
+        def close(self) -> None:
+            line.release()
+            super().close()
+
+    class HttpPool(HTTPConnectionPool):
+        ConnectionCls = Http
+
+    class HttpsPool(HTTPSConnectionPool):
+        ConnectionCls = Https
+
+    return {"http": HttpPool, "https": HttpsPool}
+
+
+class _Adapter(HTTPAdapter):
+    def __init__(self, line: _Line) -> None:
+        self._pools = _pools(line)
+        super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 (requests' own signature)
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = self._pools
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:  # noqa: ANN401 (requests' own signature)
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        manager.pool_classes_by_scheme = self._pools
+        return manager
+
+
+class HttpClient:
+    """Exchanges with one output: one session, kept alive. For one thread."""
+
+    def __init__(self, options: OutputOptions, watchdog: Watchdog, exchange_seconds: float = EXCHANGE_SECONDS) -> None:
+        self._options = options
+        self._watchdog = watchdog
+        self._seconds = exchange_seconds
+        self._aborted = ""
+        self._line = _Line()
+        self._session = _session(options, self._line)
+
+    def exchange(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
+        """Sends one request (`body` is gzipped) and reads the whole answer, at most `MAX_ANSWER_BYTES` of it.
+
+        Raises:
+            UnreachableError: there was no whole answer within the deadline.
+        """
+        if self._line.cut_by and not self._aborted:
+            self._session.close()
+            self._line = _Line()
+            self._session = _session(self._options, self._line)
+        sent = dict(headers)
+        if body is not None:
+            compressor = zlib.compressobj(1, zlib.DEFLATED, 31)
+            body = compressor.compress(body) + compressor.flush()
+            sent |= {"Content-Encoding": "gzip", "Content-Type": "text/plain; charset=utf-8"}
+        if self._aborted:
+            raise UnreachableError(self._aborted)
+        start = time.monotonic()
+        self._watchdog.arm(self._line.cut, start + self._seconds)
+        try:
+            answer = self._exchange(method, path, sent, body, start)
+        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
+            raise UnreachableError(self._line.cut_by or _why(error)) from error
+        finally:
+            self._watchdog.disarm()
+        if self._line.cut_by:
+            raise UnreachableError(self._line.cut_by)
+        return answer
+
+    def _exchange(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None, start: float) -> Answer:
+        response = self._session.request(
+            method,
+            self._options.url + path,
+            data=body,
+            headers=headers,
+            timeout=(CONNECT_SECONDS, self._seconds),
+            allow_redirects=False,
+            stream=True,
+        )
+        try:
+            parts, size = [], 0
+            # Reading to the end gives the connection back for the next exchange.
+            while size < MAX_ANSWER_BYTES and (part := response.raw.read(64 << 10)):
+                parts.append(part)
+                size += len(part)
+        finally:
+            if not response.raw.closed:
+                response.close()
+        names = {name.lower(): value for name, value in response.headers.items()}
+        return Answer(response.status_code, names, b"".join(parts), time.monotonic() - start)
+
+    def abort(self, why: str) -> None:
+        """Ends the exchange under way, and every later one, with `UnreachableError`. For any thread."""
+        self._aborted = why
+        self._line.cut(why)
+
+    def close(self) -> None:
+        self._session.close()
+
+
+def _session(options: OutputOptions, line: _Line) -> requests.Session:
+    session = requests.Session()
+    # requests would take credentials from a .netrc, and a CA bundle that is not the system's.
+    session.trust_env = False
+    session.proxies = {"all": options.proxy} if options.proxy else dict(get_environ_proxies(options.url))
+    session.verify = options.ca_file or system_ca() or True
+    if options.cert_file:
+        session.cert = (options.cert_file, options.key_file) if options.key_file else options.cert_file
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    session.headers.clear()
+    # Answers are asked for as they are: what is read of them is bounded, what it inflates to would not be.
+    wanted = {"User-Agent": f"driftline/{__version__}", "Accept": "application/json", "Accept-Encoding": "identity"}
+    session.headers.update(wanted)
+    adapter = _Adapter(line)
+    session.mount("http://", adapter)
+    session.mount("https://", adapter)
+    return session
+
+
+def system_ca() -> str:
+    """The system's CA certificates; empty where they are not in a known place."""
+    known = (
+        os.environ.get("SSL_CERT_FILE", ""),
+        ssl.get_default_verify_paths().cafile or "",
+        "/etc/ssl/certs/ca-certificates.crt",
+        "/etc/pki/tls/certs/ca-bundle.crt",
+    )
+    return next((path for path in known if path and os.path.isfile(path)), "")
+
+
+def _why(error: BaseException) -> str:
+    """The shortest true sentence about a failed exchange."""
+    text = str(error)
+    for words, plain in (
+        ("Connection refused", "connection refused"),
+        ("Name or service not known", "the name cannot be resolved"),
+        ("Temporary failure in name resolution", "the name cannot be resolved now"),
+        ("ConnectTimeout", "no connection within 5 s"),
+        ("connect timeout", "no connection within 5 s"),
+        ("Read timed out", "no answer in time"),
+        ("CERTIFICATE_VERIFY_FAILED", "the server's certificate is not trusted: set ca_file"),
+        ("Connection reset", "connection reset"),
+        ("RemoteDisconnected", "connection closed without an answer"),
+        ("No route to host", "no route to host"),
+    ):
+        if words in text or words == type(error).__name__:
+            return plain
+    return text[:200]

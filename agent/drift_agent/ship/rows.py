@@ -1,0 +1,163 @@
+"""The SQL of the spool: each function one act on its tables, within the caller's transaction."""
+
+import sqlite3
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+from drift_agent.model import LANES, Lane
+from drift_agent.ship.batch import Batch
+from drift_agent.ship.database import LOG, Database
+
+_NUMBERS: Final[dict[Lane, int]] = {lane: number for number, lane in enumerate(LANES)}
+
+
+def insert(run: sqlite3.Connection, batch: Batch, outputs: Sequence[int]) -> None:
+    """One batch, owed to `outputs` (at least one)."""
+    if not outputs:
+        return
+    lane = _NUMBERS[batch.lane]
+    run.execute(
+        "INSERT INTO batch VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (lane, batch.id, batch.lines, len(batch.body), batch.made, batch.oldest, batch.newest),
+    )
+    run.execute("INSERT INTO body VALUES (?, ?)", (batch.id, batch.body))
+    run.executemany("INSERT INTO owed VALUES (?, ?, ?)", [(output, lane, batch.id) for output in outputs])
+
+
+@contextmanager
+def newest_first(database: Database, output: int, lane: Lane) -> Iterator[Iterator[Batch]]:
+    """What `output` is still owed of `lane`, read as it is asked for."""
+    sql = """
+        SELECT batch.id, batch.lines, made, oldest, newest, body.lines
+        FROM owed CROSS JOIN batch ON batch.lane = owed.lane AND batch.id = owed.batch
+        CROSS JOIN body ON body.id = batch.id
+        WHERE owed.output = ? AND owed.lane = ? ORDER BY owed.batch DESC
+    """
+    with database.cursor(sql, (output, _NUMBERS[lane])) as cursor:
+        yield (Batch(id_, lane, lines, made, oldest, newest, body)
+               for id_, lines, made, oldest, newest, body in cursor)  # fmt: skip
+
+
+def ack(run: sqlite3.Connection, output: int, lane_by_id: Mapping[int, Lane]) -> None:
+    """`output` is owed these no longer; what nobody is owed is deleted."""
+    for id_, lane in lane_by_id.items():
+        key = (output, _NUMBERS[lane], id_)
+        if run.execute("DELETE FROM owed WHERE output = ? AND lane = ? AND batch = ?", key).rowcount:
+            delete_unowed(run, _NUMBERS[lane], id_)
+
+
+def delete_unowed(run: sqlite3.Connection, lane: int, id_: int) -> None:
+    """Deletes one batch if nobody is owed it."""
+    owed = run.execute(
+        "SELECT 1 FROM output CROSS JOIN owed ON owed.output = output.id WHERE owed.lane = ? AND owed.batch = ?",
+        (lane, id_),
+    )
+    if owed.fetchone() is None:
+        run.execute("DELETE FROM batch WHERE lane = ? AND id = ?", (lane, id_))
+        run.execute("DELETE FROM body WHERE id = ?", (id_,))
+
+
+def enforce(
+    database: Database, run: sqlite3.Connection, limits: tuple[int, int], outputs: Sequence[int]
+) -> list[tuple[int, int]]:
+    """Drops what is too old, then the oldest of the lowest lane until the used pages fit.
+
+    `limits` are the bytes, and the time (ns) before which a batch is too old. Returns (output, points) of what was
+    dropped, for each output that was still owed it.
+    """
+    max_bytes, made_before = limits
+    dropped: list[tuple[int, int]] = []
+    for lane in reversed(_NUMBERS.values()):
+        while (oldest := _oldest(run, lane)) is not None and oldest[2] < made_before:
+            dropped += _drop(run, lane, oldest[0], oldest[1], outputs)
+        while database.used_bytes() > max_bytes and (oldest := _oldest(run, lane)) is not None:
+            dropped += _drop(run, lane, oldest[0], oldest[1], outputs)
+    return dropped
+
+
+def _oldest(run: sqlite3.Connection, lane: int) -> tuple[int, int, int] | None:
+    row: tuple[int, int, int] | None = run.execute(
+        "SELECT id, lines, made FROM batch WHERE lane = ? ORDER BY id LIMIT 1", (lane,)
+    ).fetchone()
+    return row
+
+
+def _drop(run: sqlite3.Connection, lane: int, id_: int, points: int, outputs: Sequence[int]) -> list[tuple[int, int]]:
+    dropped = []
+    for output in outputs:
+        owed = run.execute("DELETE FROM owed WHERE output = ? AND lane = ? AND batch = ?", (output, lane, id_))
+        if owed.rowcount:
+            dropped.append((output, points))
+    delete_unowed(run, lane, id_)
+    return dropped
+
+
+def put_offsets(run: sqlite3.Connection, offsets: Mapping[str, bytes]) -> None:
+    """Sets each key; an empty value forgets it."""
+    for key, value in offsets.items():
+        if value:
+            run.execute(
+                "INSERT INTO place VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value", (key, value)
+            )
+        else:
+            run.execute("DELETE FROM place WHERE key = ?", (key,))
+
+
+def offsets(database: Database) -> dict[str, bytes]:
+    """All offsets."""
+    with database.cursor("SELECT key, value FROM place", ()) as cursor:
+        return {str(key): bytes(value) for key, value in cursor}
+
+
+def last_id(database: Database) -> int:
+    """The highest id in use, 0 where there is none."""
+    return database.number("SELECT max(id) FROM body")
+
+
+def count(database: Database) -> dict[Lane, tuple[int, int, int]]:
+    """By lane: points, bytes, time of the oldest point."""
+    sql = "SELECT lane, sum(lines), sum(bytes), min(oldest) FROM batch GROUP BY lane"
+    return {LANES[lane]: (points, size, oldest) for lane, points, size, oldest in database.rows(sql)}
+
+
+def count_owed(database: Database, output: int) -> dict[Lane, tuple[int, int, int]]:
+    """The same of what one output is still owed."""
+    sql = """
+        SELECT owed.lane, sum(lines), sum(bytes), min(oldest) FROM owed
+        CROSS JOIN batch ON batch.lane = owed.lane AND batch.id = owed.batch WHERE output = ? GROUP BY owed.lane
+    """
+    return {LANES[lane]: (points, size, oldest) for lane, points, size, oldest in database.rows(sql, (output,))}
+
+
+def settle_outputs(run: sqlite3.Connection, wanted: Mapping[str, Collection[Lane]]) -> dict[str, int]:
+    """Makes the table of outputs what is configured; the ids by label.
+
+    An output may have been renamed, or its server moved: what waited for those that are gone goes to those that are
+    new, as far as they take its lane. What nobody takes then is deleted.
+    """
+    known = dict(run.execute("SELECT label, id FROM output").fetchall())
+    gone = [id_ for label, id_ in known.items() if label not in wanted]
+    new = [label for label in wanted if label not in known]
+    for label in new:
+        run.execute("INSERT INTO output (label) VALUES (?)", (label,))
+    ids = {str(label): int(id_) for label, id_ in run.execute("SELECT label, id FROM output").fetchall()}
+    for id_ in gone:
+        for label in new:
+            _hand_over(run, id_, ids[label], wanted[label])
+        run.execute("DELETE FROM output WHERE id = ?", (id_,))
+        left = run.execute("SELECT lane, batch FROM owed WHERE output = ?", (id_,)).fetchall()
+        run.execute("DELETE FROM owed WHERE output = ?", (id_,))
+        for lane, batch in left:
+            delete_unowed(run, lane, batch)
+    if gone and not new:
+        LOG.warning("outputs were taken out of the configuration: what waited for them alone was given up")
+    return {label: ids[label] for label in wanted}
+
+
+def _hand_over(run: sqlite3.Connection, old: int, new: int, lanes: Collection[Lane]) -> None:
+    for lane in lanes:
+        run.execute(
+            "INSERT OR IGNORE INTO owed SELECT ?, lane, batch FROM owed WHERE output = ? AND lane = ?",
+            (new, old, _NUMBERS[lane]),
+        )
