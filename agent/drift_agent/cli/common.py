@@ -42,7 +42,8 @@ def run(app: typer.Typer, program: str) -> NoReturn:
             sys.exit(EXIT_USAGE)
         context = getattr(error, "ctx", None)
         hint = f" (see {context.command_path} --help)" if context is not None else ""
-        fail(program, str(error).rstrip(".") + hint, EXIT_USAGE)
+        message = error.format_message() if hasattr(error, "format_message") else str(error)  # names the option too
+        fail(program, message.rstrip(".") + hint, EXIT_USAGE)
     sys.exit(result if isinstance(result, int) else EXIT_OK)
 
 

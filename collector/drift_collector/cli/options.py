@@ -1,14 +1,14 @@
 """What the commands that read a fleet share: their options, how the fleet is read, where text goes."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from drift_agent.cli.common import console, write_document
-from drift_collector.fleet.model import Fleet
+from drift_collector.fleet.model import Fleet, Trusted
 from drift_collector.fleet.read import read_reports
 from drift_collector.fleet.verdict import judge
 from drift_collector.images import load_trusted
@@ -41,9 +41,13 @@ OutputOption = Annotated[
 ]
 
 
-def judged(store: Store, manifests: str, now: int, expected: int | None = None) -> Fleet:
-    """The verdicts on what `store` holds at `now` (Unix ns), against a folder of trusted manifests if named."""
-    trusted = load_trusted(manifests) if manifests else None
+def trusted_in(folder: str) -> Mapping[str, Trusted] | None:
+    """What the manifests of a folder say; None, so that the agents' own word counts, where no folder is named."""
+    return load_trusted(folder) if folder else None
+
+
+def judged(store: Store, now: int, trusted: Mapping[str, Trusted] | None, expected: int | None = None) -> Fleet:
+    """The verdicts on what `store` holds, at `now` (Unix ns)."""
     return judge(read_reports(store, now), now, trusted, expected)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from drift_agent.cli.common import EPILOG, to_json, write_document
-from drift_collector.cli.options import ManifestsOption, OutputOption, StoreOption, judged, write_text
+from drift_collector.cli.options import ManifestsOption, OutputOption, StoreOption, judged, trusted_in, write_text
 from drift_collector.fleet.systemic import with_systemic
 from drift_collector.report.document import report_document
 from drift_collector.report.table import print_report
@@ -41,9 +41,10 @@ def report(
 ) -> int:
     """Says of every instance whether it still is what was baked, worst first."""
     now = time.time_ns()
+    trusted = trusted_in(manifests)
     opened = open_store(store, os.environ)
     try:
-        fleet = with_systemic(judged(opened, manifests, now, expect), opened.items)
+        fleet = with_systemic(judged(opened, now, trusted, expect), opened.items)
     finally:
         opened.close()
     if format_ is ReportFormat.json:

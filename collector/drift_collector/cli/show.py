@@ -11,7 +11,7 @@ import typer
 
 from drift_agent.cli.common import EPILOG, to_json, write_document
 from drift_agent.errors import EXIT_OK, ConfigError, IncompleteError
-from drift_collector.cli.options import ManifestsOption, OutputOption, StoreOption, judged, write_text
+from drift_collector.cli.options import ManifestsOption, OutputOption, StoreOption, judged, trusted_in, write_text
 from drift_collector.fleet.model import Fleet, Verdict
 from drift_collector.fleet.read import select
 from drift_collector.fleet.systemic import with_missing, with_systemic
@@ -44,9 +44,10 @@ def show(
 ) -> int:
     """Shows one instance: its verdict, why, and the items that differ, expected against actual."""
     now = time.time_ns()
+    trusted = trusted_in(manifests)
     opened = open_store(store, os.environ)
     try:
-        fleet = judged(opened, manifests, now)
+        fleet = judged(opened, now, trusted)
         verdict = _one(select(fleet.verdicts, instance), instance)
         items = opened.items(verdict.evidence) if verdict.evidence is not None else []
         verdict = with_missing(_with_systemic(fleet, verdict, opened), items)
