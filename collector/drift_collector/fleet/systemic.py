@@ -51,12 +51,13 @@ def with_systemic(fleet: Fleet, read_items: ReadItems) -> Fleet:
     return replace(fleet, verdicts=verdicts_with_notes, systemic=tuple(found))
 
 
-def missing_items(verdict: Verdict, items: Sequence[DriftItem]) -> Reason | None:
-    """A note where the store holds fewer items than the report announces: sets arrive in parts, and may be lost."""
+def with_missing(verdict: Verdict, items: Sequence[DriftItem]) -> Verdict:
+    """The same verdict, with a note where fewer items are held than announced: sets come in parts, and may be lost."""
     held = sum(_stands_for(item) for item in items)
     if held >= verdict.announced:
-        return None
-    return Reason("items-missing", f"only {held} of {verdict.announced} announced items are in the store")
+        return verdict
+    note = Reason("items-missing", f"only {held} of {verdict.announced} announced items are in the store")
+    return replace(verdict, reasons=(*verdict.reasons, note))
 
 
 def _stands_for(item: DriftItem) -> int:
