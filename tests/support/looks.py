@@ -1,18 +1,10 @@
 """A machine that a test changes by hand, compared with an image that is only a set of attributes."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field, replace
 
+from drift_agent.drift.check import CheckResult, Scope
 from drift_agent.model import Change, Unreadable
-
-
-@dataclass
-class FakeResult:
-    changes: list[Change] = field(default_factory=list)
-    scanned: int = 3
-    unreadable: list[Unreadable] = field(default_factory=list)
-    observed: str = "1:sha256:image"
-    seconds: float = 0.25
 
 
 @dataclass
@@ -26,17 +18,18 @@ class FakeComparison:
     looked_at: list[frozenset[str] | None] = field(default_factory=list)
     during_scan: Callable[[], None] = lambda: None
 
-    def tree(self, progress: Callable[[], None]) -> FakeResult:
+    def tree(self, progress: Callable[[], None]) -> CheckResult:
         self.looked_at.append(None)
         result = self._result(self.changes)
         self.during_scan()
         progress()
         return result
 
-    def paths(self, paths: Iterable[str]) -> FakeResult:
-        wanted = frozenset(paths)
-        self.looked_at.append(wanted)
-        return self._result(change for change in self.changes if change.key in wanted)
+    def paths(self, paths: Collection[str], trees: Collection[str]) -> CheckResult:
+        self.looked_at.append(frozenset(paths) | frozenset(trees))
+        scope = Scope(frozenset(("file", path) for path in paths), tuple(trees), everything=False)
+        seen = (change for change in self.changes if scope.covers(change.kind, change.key))
+        return replace(self._result(seen), observed="", scope=scope)
 
     def is_ignored(self, path: str) -> bool:
         return False
@@ -44,9 +37,9 @@ class FakeComparison:
     def close(self) -> None:
         pass
 
-    def _result(self, changes: Iterable[Change]) -> FakeResult:
+    def _result(self, changes: Iterable[Change]) -> CheckResult:
         observed = "1:sha256:other" if self.changes else self.digest
-        return FakeResult(list(changes), unreadable=list(self.unreadable), observed=observed)
+        return CheckResult(list(changes), 3, list(self.unreadable), [], observed, 0.25)
 
 
 def modified(path: str, **actual: str) -> Change:

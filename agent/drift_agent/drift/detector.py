@@ -5,18 +5,19 @@ found goes through the seal (`seal`), the ledger (`ledger`) and the reporter (`r
 only then leaves.
 """
 
-import logging
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from threading import Event, RLock
-from typing import Final, Protocol
+from typing import Final
 
 from drift_agent import __version__
 from drift_agent.clock import Clock
 from drift_agent.config import Config
 from drift_agent.drift import seal
+from drift_agent.drift.check import CheckResult
+from drift_agent.drift.comparison import Comparison
 from drift_agent.drift.dirty import DirtySet
 from drift_agent.drift.ledger import Ledger, advance, is_empty
 from drift_agent.drift.points import Summary
@@ -27,47 +28,11 @@ from drift_agent.errors import DriftlineError
 from drift_agent.identity import Identity
 from drift_agent.model import Change, State, Unreadable
 
-LOG: Final = logging.getLogger("driftline.detector")
-
 SLICE_SECONDS: Final = 0.5
 """Longest wait between two looks at `stop`, for a caller that sets it without `wake`."""
 
 RETRY_SECONDS: Final = 60.0
 """How soon a manifest that could not be opened is tried again."""
-
-
-class Result(Protocol):
-    """What a look found; `check.CheckResult`."""
-
-    changes: list[Change]
-    scanned: int
-    unreadable: list[Unreadable]
-    observed: str
-    seconds: float
-
-
-class Comparison(Protocol):
-    """The image and the machine, side by side."""
-
-    @property
-    def digest(self) -> str:
-        """The manifest's digest, from its header."""
-
-    @property
-    def policy_digest(self) -> str:
-        """The effective policy's."""
-
-    def tree(self, progress: Callable[[], None]) -> Result:
-        """Looks at everything; calls `progress` often, from this thread."""
-
-    def paths(self, paths: Iterable[str]) -> Result:
-        """Looks at these paths alone."""
-
-    def is_ignored(self, path: str) -> bool:
-        """Whether nothing at or below the folder `path` is compared."""
-
-    def close(self) -> None:
-        """Lets the manifest go."""
 
 
 class _Stopped(Exception):  # noqa: N818 (no error: how a scan is left)
@@ -81,22 +46,23 @@ class Detector:
         self,
         config: Config,
         identity: Identity,
+        open_comparison: Callable[[], Comparison],
+        store: StateStore,
         clock: Clock,
         emit: Emit,
+        log: Callable[[str], None],
         *,
-        open_comparison: Callable[[], Comparison],
         make_watcher: MakeWatcher | None = None,
         clock_offset: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        """
-        Raises:
-            InputError: `state.db` cannot be kept in `agent.state_dir`.
-        """
+        """`open_comparison` raises a DriftlineError where there is no manifest; `store` belongs to the detector now."""
         self._config = config
         self._identity = identity
         self._open = open_comparison
+        self._store = store
         self._clock = clock
         self._emit = emit
+        self._log = log
         self._clock_offset = clock_offset
         self._lock = RLock()
         self._wake = Event()
@@ -112,14 +78,12 @@ class Detector:
         self._problem = ""
         self._started = clock.monotonic()
         self._next_scan = clock.monotonic()
-        self._scan: Result | None = None
+        self._scan: CheckResult | None = None
         self._scan_at = 0
         self._unreadable: dict[Key, Unreadable] = {}
-        path = os.path.join(config.agent.state_dir, "state.db")
-        self._store = StateStore.open(path, identity.machine, identity.cloud_id, LOG.warning)
-        self._memory = self._store.memory()
-        self._ledger = Ledger(self._store.items("open"), self._store.items("reverted"))
-        self._seal = self._store.items("seal")
+        self._memory = store.memory()
+        self._ledger = Ledger(store.items("open"), store.items("reverted"))
+        self._seal = store.items("seal")
         if not self._memory.first_boot:
             self._memory = replace(self._memory, first_boot=clock.time_ns())
 
@@ -173,16 +137,18 @@ class Detector:
 
     def _full_scan(self) -> None:
         self._next_scan = self._clock.monotonic() + self._config.image.scan_interval
-        comparison = self._opened()
-        if comparison is None:
-            self._next_scan = self._clock.monotonic() + min(RETRY_SECONDS, self._config.image.scan_interval)
-            return
         began, settled = self._clock.monotonic(), self._settled()
-        self._dirty.take()
-        result = comparison.tree(self._on_progress)
+        try:
+            comparison = self._opened()
+            self._dirty.take()
+            result = comparison.tree(self._on_progress)
+        except DriftlineError as error:
+            self._cannot_compare(error)
+            return
+        self._problem = ""
         self._scan, self._scan_at = result, self._clock.time_ns()
         self._unreadable = {(one.kind, one.key): one for one in result.unreadable}
-        self._take_in(result, lambda key: not self._is_unreadable(key), settled=settled)
+        self._take_in(result, settled=settled)
         self._reporter.changed()
         self._watcher.scanned(began)
 
@@ -197,11 +163,15 @@ class Detector:
         if dirty.everything:
             self._next_scan = self._clock.monotonic()
             return
-        result = self._comparison.paths(dirty.paths)
+        try:
+            result = self._comparison.paths(dirty.paths, dirty.trees)
+        except DriftlineError as error:
+            self._cannot_compare(error)
+            return
         fresh = {(one.kind, one.key): one for one in result.unreadable}
-        kept = {key: one for key, one in self._unreadable.items() if not _is_below(key, dirty.paths)}
+        kept = {key: one for key, one in self._unreadable.items() if not result.scope.covers(*key)}
         self._unreadable = {**kept, **fresh}
-        self._take_in(result, lambda key: _is_below(key, dirty.paths) and not self._is_unreadable(key))
+        self._take_in(result)
         if not self._ledger.open and self._scan.observed != self._comparison.digest:
             # What is said to be clean must add up: `observed` is only as new as the last complete scan.
             self._full_scan()
@@ -213,15 +183,19 @@ class Detector:
             kind == other and name.startswith(top.rstrip("/") + "/") for other, top in self._unreadable
         )
 
-    def _take_in(self, result: Result, in_scope: Callable[[Key], bool], *, settled: bool = False) -> None:
+    def _take_in(self, result: CheckResult, *, settled: bool = False) -> None:
         """Puts what was seen through seal and ledger, and onto the disk."""
+
+        def in_scope(key: Key) -> bool:
+            return result.scope.covers(*key) and not self._is_unreadable(key)
+
         seen = {(change.kind, change.key): change for change in result.changes}
         memory, delta = self._memory, Delta()
         if not memory.sealed and settled:
             self._seal = seal.of(seen)
             memory = replace(memory, sealed=self._clock.time_ns(), seal=seal.digest(self._seal))
             delta.put["seal"] = self._seal.values()
-            LOG.info("first boot is over: %d items of this instance are sealed", len(self._seal))
+            self._log(f"first boot is over: {len(self._seal)} items of this instance are sealed")
         found = {key: change for key, change in seen.items() if change.path_class != "sealed"}
         if memory.sealed:
             found |= seal.compare(self._seal, seen, in_scope)
@@ -241,22 +215,25 @@ class Detector:
             return True
         return cloud_init_is_done(self._config.image.root)
 
-    def _opened(self) -> Comparison | None:
-        """The comparison, and with it the watcher: what changes while the first scan looks must not be missed."""
-        if self._comparison is None:
-            try:
-                self._comparison = self._open()
-            except DriftlineError as error:
-                if str(error) != self._problem:
-                    LOG.error("state is unverified: %s", error)
-                    self._problem = str(error)
-                    self._reporter.changed()
-                return None
-            self._problem = ""
-            if self._watching:
-                self._watcher = self._make_watcher(self._dirty, self._comparison.is_ignored)
-                self._watcher.start()
+    def _opened(self) -> Comparison:
+        """The manifest, opened anew: one that was replaced or removed must show.
+
+        The first time the watcher starts with it: what changes while the first scan looks must not be missed.
+        """
+        self._close_comparison()
+        self._comparison = self._open()
+        if self._watching and isinstance(self._watcher, NoWatcher):
+            self._watcher = self._make_watcher(self._dirty, self._comparison.is_ignored)
+            self._watcher.start()
         return self._comparison
+
+    def _cannot_compare(self, error: DriftlineError) -> None:
+        self._close_comparison()
+        self._next_scan = self._clock.monotonic() + min(RETRY_SECONDS, self._config.image.scan_interval)
+        if str(error) != self._problem:
+            self._problem = str(error)
+            self._log(f"state is unverified: {error}")
+            self._reporter.changed()
 
     def _close_comparison(self) -> None:
         if self._comparison is not None:
@@ -271,7 +248,7 @@ class Detector:
             return "unverified" if self._problem else "pending"
         if self._ledger.open or self._ledger.reverted:
             return "drifted"
-        return "unverified" if self._unreadable else "clean"
+        return "unverified" if self._problem or self._unreadable else "clean"
 
     def last_word(self, state: State) -> None:
         """Says `stopped` or `terminated`; nothing is said after it."""
@@ -325,9 +302,9 @@ class Detector:
         if problem == self._watch_problem:
             return
         if problem:
-            LOG.warning("changes are found by the scans alone: %s", problem)
+            self._log(f"changes are found by the scans alone: {problem}")
         else:
-            LOG.info("changes are found as they happen again")
+            self._log("changes are found as they happen again")
         self._watch_problem = problem
         self._reporter.changed()
 
@@ -337,7 +314,7 @@ class Detector:
         try:
             self._store.write(memory, delta)
         except sqlite3.Error as error:
-            LOG.error("state.db cannot be written (%s): what is known now would not survive a restart", error)
+            self._log(f"state.db cannot be written ({error}): what is known now would not survive a restart")
 
 
 def _count(changes: Mapping[Key, Change]) -> dict[str, int]:
@@ -345,20 +322,6 @@ def _count(changes: Mapping[Key, Change]) -> dict[str, int]:
     for change in changes.values():
         counts[change.change] += 1
     return counts
-
-
-def _is_below(key: Key, paths: frozenset[str]) -> bool:
-    """Whether a file's key is one of `paths` or stands below one."""
-    kind, path = key
-    if kind != "file":
-        return False
-    while True:
-        if path in paths:
-            return True
-        parent = os.path.dirname(path)
-        if parent == path:
-            return False
-        path = parent
 
 
 def cloud_init_is_done(root: str) -> bool:

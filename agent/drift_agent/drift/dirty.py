@@ -18,9 +18,13 @@ MAX_PATHS: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Dirty:
-    """What was taken. `everything`: hints were lost, or too many; only a rescan is the truth."""
+    """What was taken: single paths, and folders with everything below them.
+
+    `everything`: hints were lost, or too many; only a rescan is the truth.
+    """
 
     paths: frozenset[str]
+    trees: frozenset[str]
     everything: bool
 
 
@@ -32,6 +36,7 @@ class DirtySet:
         self._monotonic = monotonic
         self._lock = Lock()
         self._paths: set[str] = set()
+        self._trees: set[str] = set()
         self._everything = False
         self._first = 0.0
         self._last = 0.0
@@ -40,14 +45,15 @@ class DirtySet:
         """`path` (below the root, beginning with `/`) may differ now."""
         self.mark_all((path,))
 
-    def mark_all(self, paths: Collection[str]) -> None:
-        """The same for many under one lock; nothing happens for none."""
-        if not paths:
+    def mark_all(self, paths: Collection[str], trees: Collection[str] = ()) -> None:
+        """The same for many under one lock, and for folders with everything below; nothing happens for none."""
+        if not paths and not trees:
             return
         with self._lock:
             if not self._everything:
                 self._paths.update(paths)
-            self._everything = self._everything or len(self._paths) > MAX_PATHS
+                self._trees.update(trees)
+            self._everything = self._everything or len(self._paths) + len(self._trees) > MAX_PATHS
             self._stamp()
         self._wake()
 
@@ -65,6 +71,7 @@ class DirtySet:
         self._last = now
         if self._everything:
             self._paths.clear()
+            self._trees.clear()
 
     def ripe_in(self) -> float | None:
         """Seconds until the set should be taken (0.0: now); None while it is empty."""
@@ -77,6 +84,6 @@ class DirtySet:
     def take(self) -> Dirty:
         """All of it; the set is empty afterwards."""
         with self._lock:
-            taken = Dirty(frozenset(self._paths), self._everything)
-            self._paths, self._everything, self._first = set(), False, 0.0
+            taken = Dirty(frozenset(self._paths), frozenset(self._trees), self._everything)
+            self._paths, self._trees, self._everything, self._first = set(), set(), False, 0.0
             return taken

@@ -150,6 +150,7 @@ class InotifyWatcher:
     def _take(self, buffer: bytes) -> None:
         """Turns what the kernel says into marks, all of them under one lock."""
         marks: set[str] = set()
+        trees: set[str] = set()
         position = 0
         while position + _HEADER.size <= len(buffer):
             wd, mask, _, length = _HEADER.unpack_from(buffer, position)
@@ -163,24 +164,25 @@ class InotifyWatcher:
             if folder is None:  # what was said of a folder before it was let go
                 continue
             if name:
-                marks.add(self._on_entry(folder, mask, os.fsdecode(name)))
+                path = f"{folder.path.rstrip('/')}/{os.fsdecode(name)}"
+                is_tree = mask & In.IN_ISDIR and self._on_folder(folder, mask, os.fsdecode(name))
+                (trees if is_tree else marks).add(path)
             else:
                 self._on_self(folder, mask)
                 marks.add(folder.path)
-        if marks:
-            self._dirty.mark_all(marks)
+        self._dirty.mark_all(marks, trees)
 
-    def _on_entry(self, folder: _Folder, mask: int, name: str) -> str:
-        path = f"{folder.path.rstrip('/')}/{name}"
-        if mask & In.IN_ISDIR:
-            if mask & (In.IN_MOVED_FROM | In.IN_DELETE):
-                self._let_go(folder.children.pop(name, None))
-            elif mask & (In.IN_CREATE | In.IN_MOVED_TO):
-                self._let_go(folder.children.pop(name, None))
-                child = self._child(folder, name)
-                if child is not None:
-                    self._arm(child)
-        return path
+    def _on_folder(self, parent: _Folder, mask: int, name: str) -> bool:
+        """A folder came or went; whether everything below it may be new."""
+        if mask & (In.IN_MOVED_FROM | In.IN_DELETE):
+            self._let_go(parent.children.pop(name, None))
+        elif mask & (In.IN_CREATE | In.IN_MOVED_TO):
+            self._let_go(parent.children.pop(name, None))
+            child = self._child(parent, name)
+            if child is not None:
+                self._arm(child)
+            return True
+        return False
 
     def _on_self(self, folder: _Folder, mask: int) -> None:
         if mask & In.IN_IGNORED:
@@ -211,7 +213,7 @@ class InotifyWatcher:
             self._failure = f"{self._root or '/'} is not there"
         self._pause = max(REARM_SECONDS, 10 * (time.monotonic() - began))
         if self._thread.is_alive():
-            self._dirty.mark_all(fresh)
+            self._dirty.mark_all((), fresh)
 
     def _arm(self, top: _Folder) -> list[str]:
         """Watches `top` and what belongs to it; the folders that were not watched before."""

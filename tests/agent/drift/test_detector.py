@@ -10,6 +10,7 @@ import pytest
 from drift_agent.config import AgentOptions, Config, ImageOptions
 from drift_agent.drift.detector import Detector
 from drift_agent.drift.dirty import DirtySet
+from drift_agent.drift.state import StateStore
 from drift_agent.errors import ManifestError
 from drift_agent.identity import Identity
 from drift_agent.model import Change, Point, Unreadable
@@ -44,6 +45,7 @@ class Bench:
         self.clock = FakeClock()
         self.image = FakeComparison()
         self.watcher = Watched()
+        self.log: list[str] = []
         self.points: list[Point] = []
         self.problem: Exception | None = None
         root = root or folder / "root"
@@ -56,12 +58,15 @@ class Bench:
 
     def start(self, boot_id: str = "boot-1") -> None:
         """A new agent on the same machine."""
+        store = StateStore.open(f"{self.config.agent.state_dir}/state.db", IDENTITY.machine, "", self.log.append)
         self.detector = Detector(
             self.config,
             replace(IDENTITY, boot_id=boot_id),
+            self.open,
+            store,
             self.clock,
             self.emit,
-            open_comparison=self.open,
+            self.log.append,
             make_watcher=self.watch,
         )
         self.detector._watching = True
@@ -255,11 +260,11 @@ def test_a_burst_of_changes_leaves_ten_sets_and_then_one_in_ten_seconds(bench: B
     assert [p.fields["actual"] for p in bench.points if p.measurement == "drift_item"][-1] == '{"sha256":"39"}'
 
 
-def test_without_a_manifest_it_says_unverified_and_tries_again(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+def test_without_a_manifest_it_says_unverified_and_tries_again(bench: Bench) -> None:
     bench.problem = ManifestError("/m: cannot be read: No such file or directory")
     bench.detector.step()
     assert bench.last.fields["state"] == "unverified"
-    assert "No such file" in caplog.text
+    assert "No such file" in bench.log[0]
     bench.problem = None
     bench.pass_time(61)
     assert bench.last.fields["state"] == "clean"

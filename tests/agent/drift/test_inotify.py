@@ -41,7 +41,7 @@ class Marks:
         deadline = time.monotonic() + 10.0
         while True:
             taken = self.dirty.take()
-            self.seen |= taken.paths
+            self.seen |= taken.paths | taken.trees
             self.everything |= taken.everything
             if holds():
                 return

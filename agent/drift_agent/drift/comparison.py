@@ -1,0 +1,70 @@
+"""The image and the machine side by side, as the detector asks for them."""
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Protocol
+
+from drift_agent.config import Config
+from drift_agent.drift.check import CheckResult, check_paths, check_tree
+from drift_agent.image.manifest import Manifest
+
+
+class Comparison(Protocol):
+    """One open manifest, and the root that is compared with it. A look may raise any `DriftlineError`."""
+
+    @property
+    def digest(self) -> str:
+        """The manifest's digest, from its header."""
+
+    @property
+    def policy_digest(self) -> str:
+        """The effective policy's."""
+
+    def tree(self, progress: Callable[[], None]) -> CheckResult:
+        """Looks at everything; calls `progress` often, from this thread."""
+
+    def paths(self, paths: Collection[str], trees: Collection[str]) -> CheckResult:
+        """Looks at these paths alone, and at `trees` with everything below."""
+
+    def is_ignored(self, path: str) -> bool:
+        """Whether nothing at or below the folder `path` is compared."""
+
+    def close(self) -> None:
+        """Lets the manifest go."""
+
+
+class ImageComparison:
+    """A `Comparison` of a real root."""
+
+    def __init__(self, root: str, manifest: Manifest) -> None:
+        self._root = root
+        self._manifest = manifest
+        self._policy = manifest.header.policy
+        self.digest = manifest.header.digest
+        self.policy_digest = manifest.header.policy_digest
+
+    def tree(self, progress: Callable[[], None]) -> CheckResult:
+        """Looks at everything."""
+        return check_tree(self._root, self._manifest, progress=lambda _: progress())
+
+    def paths(self, paths: Collection[str], trees: Collection[str]) -> CheckResult:
+        """Looks at these alone."""
+        return check_paths(self._root, self._manifest, paths, trees=trees)
+
+    def is_ignored(self, path: str) -> bool:
+        """Whether a watch of this folder could only tell of what nobody asks for."""
+        state = self._policy.state(path)
+        return self._policy.decision(state).path_class == "ignored" and not self._policy.descends(state)
+
+    def close(self) -> None:
+        """Closes the manifest."""
+        self._manifest.close()
+
+
+def open_comparison(config: Config, _state: Path) -> Comparison:
+    """The comparison that a configuration asks for; `_state` is the agent's folder.
+
+    Raises:
+        ManifestError: there is no manifest, or it cannot be believed.
+    """
+    return ImageComparison(config.image.root, Manifest.open(config.image.manifest))

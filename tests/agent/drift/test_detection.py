@@ -1,0 +1,173 @@
+"""Image, watcher and detector together, on a real tree: what changes is said, soon."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+
+from drift_agent.clock import SystemClock
+from drift_agent.config import AgentOptions, Config, ImageOptions
+from drift_agent.drift.comparison import open_comparison
+from drift_agent.drift.detector import Detector
+from drift_agent.drift.state import StateStore
+from drift_agent.identity import Identity
+from drift_agent.image.bake import bake
+from drift_agent.image.policy import Policy
+from drift_agent.model import Point
+
+
+class Machine:
+    """A root tree baked as an image, and a detector that runs on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "root"
+        for name in ("etc/cron.d", "usr/bin", "opt/app"):
+            (self.root / name).mkdir(parents=True)
+        (self.root / "etc/motd").write_text("hello\n")
+        (self.root / "usr/bin/tool").write_text("#!/bin/sh\n")
+        manifest = folder / "manifest.jsonl"
+        bake(str(self.root), "web", "1", Policy.of(()), str(manifest))
+        self.state = folder / "state"
+        self.state.mkdir()
+        self.config = Config(
+            agent=AgentOptions(state_dir=str(self.state)),
+            image=ImageOptions(root=str(self.root), manifest=str(manifest), scan_interval=3600.0),
+        )
+        self.points: list[tuple[float, Point]] = []
+        self.log: list[str] = []
+        self.start()
+
+    def start(self) -> None:
+        store = StateStore.open(str(self.state / "state.db"), "m", "", self.log.append)
+        self.detector = Detector(
+            self.config,
+            Identity("i-1", "web-1", "web@1", "default", "boot"),
+            lambda: open_comparison(self.config, self.state),
+            store,
+            SystemClock(),
+            self.emit,
+            self.log.append,
+        )
+        self.stop = Event()
+        self.thread = Thread(target=self.detector.run, args=(self.stop,))
+        self.thread.start()
+        self.wait_for(lambda: self.last("state") != "pending", "the first scan")
+
+    def end(self) -> float:
+        """Stops the detector; how many seconds that took."""
+        began = time.monotonic()
+        self.stop.set()
+        self.detector.wake()
+        self.thread.join(10.0)
+        assert not self.thread.is_alive()
+        self.detector.last_word("stopped")
+        self.detector.close()
+        return time.monotonic() - began
+
+    def emit(self, points: Sequence[Point]) -> None:
+        self.points += [(time.monotonic(), point) for point in points]
+
+    def last(self, name: str) -> object:
+        said = [point.fields[name] for _, point in self.points if point.measurement == "drift"]
+        return said[-1] if said else "pending"
+
+    def items(self) -> set[tuple[object, object]]:
+        report = self.last("report")
+        found = [point for _, point in self.points if point.measurement == "drift_item"]
+        return {(point.fields["key"], point.tags["change"]) for point in found if point.fields["report"] == report}
+
+    def wait_for(self, holds: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + 10.0
+        while not holds():
+            assert time.monotonic() < deadline, f"{what}: {self.items()}, {self.log}"
+            time.sleep(0.005)
+
+    def wait_for_items(self, *items: tuple[str, str]) -> None:
+        self.wait_for(lambda: self.items() == set(items), str(items))
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    made = Machine(tmp_path)
+    yield made
+    if made.thread.is_alive():
+        made.end()
+
+
+def test_an_untouched_tree_is_clean_and_sealed(machine: Machine) -> None:
+    assert machine.last("state") == "clean"
+    assert machine.last("observed") == machine.last("manifest") != ""
+    assert machine.last("degraded") == 0
+    assert machine.last("sealed") != 0
+
+
+def test_changed_added_and_removed_files_are_found_as_they_happen(machine: Machine) -> None:
+    (machine.root / "etc/motd").write_text("changed\n")
+    (machine.root / "etc/cron.d/job").write_text("* * * * * root true\n")
+    (machine.root / "usr/bin/tool").unlink()
+    machine.wait_for_items(("/etc/motd", "modified"), ("/etc/cron.d/job", "added"), ("/usr/bin/tool", "removed"))
+    assert machine.last("state") == "drifted"
+
+
+def test_a_folder_that_moves_is_found_with_what_it_holds(machine: Machine) -> None:
+    (machine.root / "opt/app/a").write_text("a")
+    machine.wait_for_items(("/opt/app/a", "added"))
+    os.rename(machine.root / "opt/app", machine.root / "etc/app")
+    machine.wait_for_items(
+        ("/opt/app", "removed"), ("/opt/app/a", "reverted"), ("/etc/app", "added"), ("/etc/app/a", "added")
+    )
+
+
+def test_what_is_put_back_is_reverted_after_a_restart_too(machine: Machine) -> None:
+    (machine.root / "etc/cron.d/job").write_text("x")
+    machine.wait_for_items(("/etc/cron.d/job", "added"))
+    (machine.root / "etc/cron.d/job").unlink()
+    machine.wait_for_items(("/etc/cron.d/job", "reverted"))
+    machine.end()
+    machine.points.clear()
+    machine.start()
+    assert machine.items() == {("/etc/cron.d/job", "reverted")}
+
+
+def test_it_ends_within_a_second_and_its_word_is_the_last(machine: Machine) -> None:
+    assert machine.end() < 1.0
+    assert machine.last("state") == "stopped"
+
+
+def test_a_root_that_is_deleted_and_made_again_is_found(machine: Machine) -> None:
+    shutil.rmtree(machine.root / "opt")
+    machine.wait_for_items(("/opt", "removed"), ("/opt/app", "removed"))
+    (machine.root / "opt/app").mkdir(parents=True)
+    (machine.root / "opt/app/x").write_text("x")
+    machine.wait_for_items(("/opt", "reverted"), ("/opt/app", "reverted"), ("/opt/app/x", "added"))
+
+
+def test_a_manifest_that_is_taken_away_is_unverified(tmp_path: Path, machine: Machine) -> None:
+    machine.end()
+    (tmp_path / "manifest.jsonl").unlink()
+    machine.points.clear()
+    machine.start()
+    assert machine.last("state") == "unverified"
+
+
+@pytest.mark.slow
+def test_a_change_leaves_within_half_a_second(machine: Machine) -> None:
+    """p99 over 50 writes, spaced so that the token bucket is not what is measured."""
+    machine.detector._reporter._bucket._refill = 0.01
+    took = []
+    for number in range(50):
+        before = len(machine.points)
+        began = time.monotonic()
+        (machine.root / "etc/motd").write_text(f"{number}\n")
+        machine.wait_for(
+            lambda before=before: any(p.measurement == "drift_item" for _, p in machine.points[before:]),  # type: ignore[misc]
+            "an item",
+        )
+        took.append(next(at for at, p in machine.points[before:] if p.measurement == "drift_item") - began)
+    took.sort()
+    print(f"latency: median {took[25] * 1000:.0f} ms, p99 {took[-1] * 1000:.0f} ms")
+    assert took[-1] < 0.5
