@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from drift_agent.ship.sender import Sender
 from drift_agent.ship.spool import Spool
 
 LOG: Final = logging.getLogger("driftline.ship")
+DEAD_LETTERS: Final = "dead-letter.jsonl"
 _LAST_TRY_SECONDS: Final = 0.5
 
 
@@ -35,7 +37,8 @@ class Shipping:
     """Sends what is in the spool to every output, each in a thread of its own: none holds up another.
 
     Drift leaves as soon as `notify("drift")` is called, the rest at each flush, whose phase is a hash of `phase_seed`
-    (the instance), so that a fleet does not beat in step. Lines that a server condemns go to the file `dead_letters`.
+    (the instance), so that a fleet does not beat in step. Lines that a server condemns go to the file `dead_letters`,
+    by default `dead-letter.jsonl` beside the spool.
     """
 
     def __init__(
@@ -45,13 +48,13 @@ class Shipping:
         flush_interval: float,
         phase_seed: str,
         clock: Clock,
-        dead_letters: str,
+        dead_letters: str | None = None,
     ) -> None:
         self._spool = spool
         self._clock = clock
         self._watchdog = Watchdog()
         self._ends_at: float | None = None
-        letters = DeadLetters(dead_letters)
+        letters = DeadLetters(dead_letters or os.path.join(os.path.dirname(spool.path), DEAD_LETTERS))
         self._workers = []
         for options in outputs:
             output = Output(options, HttpClient(options, self._watchdog), clock)

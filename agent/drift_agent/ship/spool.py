@@ -1,6 +1,7 @@
 """Where every point waits until each of its outputs has acknowledged it: on disk, bounded, first things first."""
 
 import logging
+import os
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -64,7 +65,7 @@ class Spool:
     """
 
     def __init__(self, path: str, options: SpoolOptions, outputs: Sequence[OutputOptions], clock: Clock) -> None:
-        self._path = path
+        self.path = path
         self._options = options
         self._outputs = {output.label: output.lanes for output in outputs}
         self._clock = clock
@@ -72,10 +73,13 @@ class Spool:
         self._database: Database | None = None
         self._output_ids: dict[str, int] = {}
         self._problem = ""
+        self._closed = False
         self._memory = _Memory(next_id=clock.time_ns())
 
     @classmethod
-    def open(cls, path: str, options: SpoolOptions, outputs: Sequence[OutputOptions], clock: Clock) -> Self:
+    def open(
+        cls, path: str | os.PathLike[str], options: SpoolOptions, outputs: Sequence[OutputOptions], clock: Clock
+    ) -> Self:
         """Opens or makes the file. One that cannot be written now is tried again at each put.
 
         A damaged file is set aside under a new name and reported, never deleted. What waited for an output that is no
@@ -84,7 +88,7 @@ class Spool:
         Raises:
             InputError: the file was written by a newer version.
         """
-        spool = cls(path, options, outputs, clock)
+        spool = cls(os.fspath(path), options, outputs, clock)
         with spool._lock:
             spool._attempt(lambda database: database.number("PRAGMA user_version"))
         return spool
@@ -189,6 +193,7 @@ class Spool:
         """Closes the file; what waits in memory is stored if it can be."""
         with self._lock:
             self._flush_memory()
+            self._closed = True
             if self._database is not None:
                 self._database.close()
                 self._database = None
@@ -282,6 +287,8 @@ class Spool:
 
     def _attempt(self, work: Callable[[Database], T]) -> T | None:
         """What `work` returns; None while the file cannot be used. A damaged file is set aside, and work done anew."""
+        if self._closed:
+            return None
         for _ in range(2):
             try:
                 with translated():
@@ -300,7 +307,7 @@ class Spool:
     def _opened(self) -> Database:
         if self._database is None:
             try:
-                database = Database(self._path, self._options.max_bytes)
+                database = Database(self.path, self._options.max_bytes)
             except OSError as error:
                 raise UnwritableError(error.strerror or str(error)) from error
             with database.transaction() as run:
@@ -314,18 +321,18 @@ class Spool:
             self._database.close()
             self._database = None
         try:
-            aside = set_aside(self._path, self._clock.time_ns())
+            aside = set_aside(self.path, self._clock.time_ns())
         except OSError as failure:
             self._note_problem(f"it is damaged ({error}) and cannot be renamed: {failure.strerror}")
             return
         self._memory.damaged.append(aside)
-        LOG.error("%s was damaged (%s): set aside as %s, and begun anew", self._path, error, aside)
+        LOG.error("%s was damaged (%s): set aside as %s, and begun anew", self.path, error, aside)
 
     def _note_problem(self, problem: str) -> None:
         if problem and not self._problem:
-            LOG.error("%s cannot be written: %s; log tailing pauses, the rest waits in memory", self._path, problem)
+            LOG.error("%s cannot be written: %s; log tailing pauses, the rest waits in memory", self.path, problem)
         elif self._problem and not problem:
-            LOG.warning("%s can be written again", self._path)
+            LOG.warning("%s can be written again", self.path)
         self._problem = problem
 
 

@@ -22,8 +22,8 @@ def lines(count: int, measurement: str = "cpu", start: int = 0) -> list[str]:
 def shipping(
     folder: Path, outputs: Sequence[OutputOptions], interval: float = 0.05
 ) -> Iterator[tuple[Spool, Shipping]]:
-    spool = Spool.open(str(folder / "spool.db"), SpoolOptions(), outputs, SystemClock())
-    shipper = Shipping(spool, outputs, interval, "i-1", SystemClock(), str(folder / "dead-letter.jsonl"))
+    spool = Spool.open(folder / "spool.db", SpoolOptions(), outputs, SystemClock())
+    shipper = Shipping(spool, outputs, interval, "i-1", SystemClock())
     shipper.start()
     try:
         yield spool, shipper
@@ -108,7 +108,7 @@ def test_a_stop_with_the_server_down_is_prompt_and_keeps_everything(tmp_path: Pa
         begin = time.monotonic()
         assert not shipper.stop(5)
         assert time.monotonic() - begin < 2
-    spool = Spool.open(str(tmp_path / "spool.db"), SpoolOptions(), outputs, SystemClock())
+    spool = Spool.open(tmp_path / "spool.db", SpoolOptions(), outputs, SystemClock())
     assert spool.stats().lanes["metrics"].points == 10
     spool.close()
 
