@@ -24,7 +24,7 @@ from drift_agent.drift.detector import Detector
 from drift_agent.drift.state import StateStore
 from drift_agent.ending import is_machine_ending, systemd_jobs, watch_cloud
 from drift_agent.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, DriftlineError
-from drift_agent.identity import Identity, resolve
+from drift_agent.identity import Identity, is_baked_hostname, resolve
 from drift_agent.image.manifest import Manifest
 from drift_agent.metrics import METRIC_NAMES
 from drift_agent.metrics.runner import Runner
@@ -67,7 +67,7 @@ class Agent:
         """
         with StateDir(self._config.agent.state_dir) as state:
             runner = Runner(self._config.metrics, self._config.agent.interval, self._clock, outputs=self._output_stats)
-            spool = Spool.open(state.path / "spool.db", self._config.spool, self._config.outputs, self._clock)
+            spool = Spool.open(str(state.path / "spool.db"), self._config.spool, self._config.outputs, self._clock)
             try:
                 self._run(state.path, runner, spool)
             finally:
@@ -97,7 +97,8 @@ class Agent:
     def _start(self, identity: Identity, folder: Path, spool: Spool, recorder: Recorder) -> None:
         config = self._config
         flush = config.agent.flush_interval or config.agent.interval
-        shipping = self._shipping = Shipping(spool, config.outputs, flush, identity.instance, self._clock)
+        letters = str(folder / "dead-letter.jsonl")
+        shipping = self._shipping = Shipping(spool, config.outputs, flush, identity.instance, self._clock, letters)
         recorder.identify(identity)
         shipping.start()
         self._detector = make_detector(config, identity, folder, self._clock, recorder, shipping)
@@ -175,10 +176,14 @@ def identify(config: Config, clock: Clock) -> Identity:
 
 
 def _baked(path: str) -> tuple[str, str]:
-    """The image's stamp and the hostname baked into it; empty where the manifest cannot be read: the detector says so."""
+    """The image's stamp, and our hostname where it is the baked one.
+
+    Both are empty where the manifest cannot be read: the detector says so.
+    """
+    name = os.uname().nodename
     try:
         with Manifest.open(path) as manifest:
-            return manifest.header.stamp, manifest.header.hostname
+            return manifest.header.stamp, name if is_baked_hostname(manifest, name) else ""
     except DriftlineError:
         return "", ""
 

@@ -4,6 +4,7 @@ The stamp that was baked into the manifest is the image's name; what a cloud say
 source is hostile until it has the shape of a name: at most 128 printable characters without blanks.
 """
 
+import hashlib
 import hmac
 import json
 import os
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from drift_agent.config import Config
+from drift_agent.image.manifest import Manifest
 from drift_agent.imds import Fetch, Session, fetch_link_local
 
 APPLICATION_ID: Final = bytes.fromhex("d41f7115e0f24bd58f0a3c7c6a1b9e24")
@@ -124,6 +126,13 @@ def is_ec2(root: str = "/") -> bool:
     vendor = _read_text(os.path.join(root, "sys/class/dmi/id/sys_vendor"), 256) or ""
     bios = _read_text(os.path.join(root, "sys/class/dmi/id/bios_version"), 256) or ""
     return vendor.strip() == "Amazon EC2" or "amazon" in bios.lower()
+
+
+def is_baked_hostname(manifest: Manifest, name: str) -> bool:
+    """Whether `name` is what the image's own `/etc/hostname` says: then it tells no two instances apart."""
+    item = manifest.find("file", "/etc/hostname")
+    baked = item.attributes.get("sha256") if item is not None else None
+    return baked in {hashlib.sha256(text.encode(errors="replace")).hexdigest() for text in (name, name + "\n")}
 
 
 def _read_text(path: str, limit: int) -> str | None:

@@ -62,11 +62,12 @@ def run_once(config: Config, clock: Clock) -> Outcome:
     if not config.outputs:
         raise ConfigError(f"{config.source}: has no [[outputs]]; add one with a url")
     with StateDir(config.agent.state_dir) as state:
-        spool = Spool.open(state.path / "spool.db", config.spool, config.outputs, clock)
+        spool = Spool.open(str(state.path / "spool.db"), config.spool, config.outputs, clock)
         runner = Runner(config.metrics, config.agent.interval, clock)
         try:
             identity = identify(config, clock)
-            shipping = Shipping(spool, config.outputs, config.agent.interval, identity.instance, clock)
+            letters = str(state.path / "dead-letter.jsonl")
+            shipping = Shipping(spool, config.outputs, config.agent.interval, identity.instance, clock, letters)
             recorder = Recorder(spool.put, config.agent.tags)
             recorder.identify(identity)
             recorder.record("metrics", _sample_twice(runner, clock))
