@@ -7,12 +7,17 @@ under `CI=true` a skip is a failure, but for the programs that only the environm
 import os
 from collections.abc import Generator, Iterator
 
+import hypothesis
 import pytest
 
 import need
 from servers import Influxd1, Influxd2, OpenGemini, VictoriaMetrics
 
 IN_CI = os.environ.get("CI") == "true"
+
+# How long one example takes says something about the machine, and nothing about the code.
+hypothesis.settings.register_profile("driftline", deadline=None)
+hypothesis.settings.load_profile("driftline")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
