@@ -1,0 +1,129 @@
+"""What `drift image` shows: documents and text. Pure."""
+
+import base64
+from typing import Any, Final
+
+from drift_agent.cli.common import shown
+from drift_agent.drift.check import CheckResult
+from drift_agent.image.header import Header
+from drift_agent.image.policy import ALL_ATTRIBUTES, Policy
+from drift_agent.image.semantics import ATTRIBUTES
+from drift_agent.model import Change, Unreadable
+
+CHECK_SCHEMA: Final = "driftline.check/1"
+
+_SIGNS: Final = {"added": "+", "removed": "-", "modified": "~", "reverted": "="}
+_SHOWN_VALUE: Final = 72
+
+
+def baked(header: Header, output: str) -> str:
+    """What was baked, in two lines."""
+    counts = ", ".join(f"{count} {kind}" for kind, count in header.counts.items())
+    unreadable = f", {header.unreadable} of them recorded as unreadable" if header.unreadable else ""
+    return f"{shown(output)}: {header.stamp}, items: {counts}{unreadable}\n{header.digest}\n"
+
+
+def check_document(result: CheckResult, *, strict: bool) -> dict[str, Any]:
+    """The document `driftline.check/1`."""
+    return {
+        "schema": CHECK_SCHEMA,
+        "state": state_of(result, strict=strict),
+        "scanned": result.scanned,
+        "unreadable": [_unreadable(entry) for entry in result.unreadable],
+        "not_applicable": list(result.not_applicable),
+        "changes": [_change(change) for change in result.changes],
+    }
+
+
+def state_of(result: CheckResult, *, strict: bool) -> str:
+    """`drifted`, `unverified` where something could not be read, else `clean`."""
+    if result.differs or (strict and result.changes):
+        return "drifted"
+    return "unverified" if result.unreadable else "clean"
+
+
+def check_text(result: CheckResult, header: Header, *, strict: bool) -> str:
+    """A line for each change, its attributes below it, and one line that sums up."""
+    lines: list[str] = []
+    for change in result.changes:
+        lines += _change_lines(change)
+    lines += [f"! {entry.kind} {shown(entry.key)}: {entry.error}" for entry in result.unreadable]
+    counted = [change for change in result.changes if strict or change.path_class != "sealed"]
+    sealed = len(result.changes) - len(counted)
+    parts = [f"{state_of(result, strict=strict)}: {result.scanned} items of {header.stamp} looked at"]
+    parts += [f"{sum(change.change == name for change in counted)} {name}" for name in ("added", "removed", "modified")]
+    if result.omitted:
+        parts.append(f"{result.omitted} more changes not listed")
+    if sealed:
+        parts.append(f"{sealed} sealed, not counted")
+    if result.unreadable:
+        parts.append(f"{len(result.unreadable)} unreadable")
+    lines.append(", ".join(parts))
+    return "\n".join(lines) + "\n"
+
+
+def explained(path: str, policy: Policy) -> str:
+    """Which rule decides for a path, and what follows from it."""
+    decision = policy.decide(path)
+    lines = [f"{shown(path)}: {decision.path_class}, severity {decision.severity}"]
+    if decision.attributes != ALL_ATTRIBUTES:
+        lines.append("  compared: " + ", ".join(name for name in ATTRIBUTES if name in decision.attributes))
+    if decision.rule >= 0:
+        rule = policy.rules[decision.rule]
+        lines.append(
+            f"  rule {decision.rule + 1} of {len(policy.rules)}, from {rule.layer or 'the policy'}: {rule.path}"
+        )
+    lines.append(f"  {decision.why}" if decision.why else "  the rule gives no reason")
+    return "\n".join(lines) + "\n"
+
+
+def _key_members(key: str) -> dict[str, str]:
+    """`key` as people can read it, and `key_base64` beside it where it is not UTF-8."""
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        raw = key.encode("utf-8", "surrogateescape")
+        return {"key": shown(key), "key_base64": base64.b64encode(raw).decode()}
+    return {"key": key}
+
+
+def _unreadable(entry: Unreadable) -> dict[str, str]:
+    return {"kind": entry.kind, **_key_members(entry.key), "error": entry.error}
+
+
+def _change(change: Change) -> dict[str, Any]:
+    names = [*change.expected, *(name for name in change.actual if name not in change.expected)]
+    return {
+        "kind": change.kind,
+        **_key_members(change.key),
+        "change": change.change,
+        "class": change.path_class,
+        "severity": change.severity,
+        "attributes": {
+            name: {"expected": _plain(change.expected.get(name)), "actual": _plain(change.actual.get(name))}
+            for name in names
+        },
+    }
+
+
+def _plain(value: object) -> object:
+    """A value for JSON: text that is not UTF-8 in escaped form."""
+    if isinstance(value, str) and not value.isascii():
+        return value if value.isprintable() else shown(value)
+    return value
+
+
+def _change_lines(change: Change) -> list[str]:
+    mark = "" if change.path_class == "frozen" else f" [{change.path_class}]"
+    lines = [f"{_SIGNS[change.change]} {change.kind} {shown(change.key)}{mark}"]
+    if change.change == "modified":
+        names = [*change.expected, *(name for name in change.actual if name not in change.expected)]
+        lines += [
+            f"    {name}: {_short(change.expected.get(name))} → {_short(change.actual.get(name))}" for name in names
+        ]
+    return lines
+
+
+def _short(value: object) -> str:
+    text = "-" if value is None else shown(str(value))
+    return text if len(text) <= _SHOWN_VALUE else f"{text[:_SHOWN_VALUE]}…"

@@ -1,0 +1,174 @@
+"""A tree against its manifest: all of it, or just some paths."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from drift_agent.drift.compare import Comparison, Expected
+from drift_agent.errors import ManifestError
+from drift_agent.image import mounts
+from drift_agent.image.canonical import key_order
+from drift_agent.image.manifest import Manifest
+from drift_agent.image.mounts import Mount
+from drift_agent.image.policy import Policy
+from drift_agent.image.scan import Scan
+from drift_agent.image.semantics import SEMANTICS
+from drift_agent.model import Attributes, Change, Unreadable
+
+Progress = Callable[[int], None]
+"""Told now and then how many items were looked at so far."""
+
+PROGRESS_STEP: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a check looked at: single keys, and folders with everything below. An empty one stands for everything."""
+
+    keys: frozenset[tuple[str, str]] = frozenset()
+    trees: tuple[str, ...] = ()
+    everything: bool = True
+
+    def covers(self, kind: str, key: str) -> bool:
+        """Whether the check would have found a change of this item."""
+        if self.everything or (kind, key) in self.keys:
+            return True
+        return kind == "file" and any(_within(key, tree) for tree in self.trees)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What a check found.
+
+    `changes` are in manifest order and of every class: the caller decides what a sealed one means. `omitted` counts
+    what was found beyond the most that are kept. `scanned` counts items, `seconds` is the duration. `observed` is the
+    digest over what was seen of the frozen and structural items (empty where not everything was looked at); on a
+    clean tree it equals the header's. `not_applicable` are kinds without a meaning here.
+    """
+
+    changes: list[Change]
+    scanned: int
+    unreadable: list[Unreadable]
+    not_applicable: list[str]
+    observed: str
+    seconds: float
+    scope: Scope = field(default_factory=Scope)
+    omitted: int = 0
+
+    @property
+    def differs(self) -> bool:
+        """Whether anything but the sealed class differs."""
+        return self.omitted > 0 or any(change.path_class != "sealed" for change in self.changes)
+
+
+def check_tree(root: str, manifest: Manifest, *, progress: Progress | None = None) -> CheckResult:
+    """Compares everything below `root` with the manifest.
+
+    Raises:
+        InputError: the root cannot be opened.
+        ManifestError: a line is no item, or out of order; or the manifest's semantics are another version's.
+    """
+    started = time.monotonic()
+    header = manifest.header
+    _require_semantics(manifest)
+    comparison = Comparison(header.policy)
+    foreign = mounts.foreign(mounts.standing(root, header.policy), header.mounts)
+    expected = Expected(manifest, manifest.lines(), 2)
+    with Scan(root, header.policy, boundaries=frozenset(foreign)) as scan:
+        for _ in comparison.files(expected, scan.entries()):
+            if progress is not None and comparison.scanned % PROGRESS_STEP == 0:
+                progress(comparison.scanned)
+    changes = comparison.changes + _foreign_mounts(foreign, header.policy)
+    return CheckResult(
+        changes=changes,
+        scanned=comparison.scanned,
+        unreadable=comparison.unreadable,
+        not_applicable=list(header.not_applicable),
+        observed=comparison.digest(),
+        seconds=time.monotonic() - started,
+        omitted=comparison.omitted,
+    )
+
+
+def check_paths(root: str, manifest: Manifest, paths: Iterable[str], *, trees: Iterable[str] = ()) -> CheckResult:
+    """Compares just `paths`, and `trees` with everything below them.
+
+    A path that is a folder on one side only is compared with everything below; one that is a folder on both is
+    compared itself, and what stands below it is not. `scope` of the result says what was looked at.
+
+    Raises:
+        InputError, ManifestError: as `check_tree`.
+    """
+    started = time.monotonic()
+    header = manifest.header
+    _require_semantics(manifest)
+    comparison = Comparison(header.policy)
+    foreign = mounts.foreign(mounts.standing(root, header.policy), header.mounts)
+    whole = _outermost(trees)
+    single: set[tuple[str, str]] = set()
+    with Scan(root, header.policy, boundaries=frozenset(foreign)) as scan:
+        for key in sorted(set(paths), key=key_order):
+            if any(_within(key, tree) for tree in whole):
+                continue
+            entry = scan.entry(key)
+            line = manifest.line("file", key)
+            if (entry is not None and _is_folder(entry.line)) != _is_folder(line):
+                whole = _outermost([*whole, key])
+                continue
+            single.add(("file", key))
+            _run(comparison.files(Expected(manifest, iter([line] if line else [])), [entry] if entry else []))
+        for tree in whole:
+            _run(comparison.files(Expected(manifest, manifest.lines_below(tree)), scan.entries(tree)))
+    return CheckResult(
+        changes=comparison.changes,
+        scanned=comparison.scanned,
+        unreadable=comparison.unreadable,
+        not_applicable=[],
+        observed="",
+        seconds=time.monotonic() - started,
+        scope=Scope(frozenset(single), tuple(whole), everything=False),
+        omitted=comparison.omitted,
+    )
+
+
+def _run(steps: Iterator[None]) -> None:
+    for _ in steps:
+        pass
+
+
+def _require_semantics(manifest: Manifest) -> None:
+    if manifest.header.semantics != SEMANTICS:
+        raise ManifestError(
+            f"{manifest.path}: was baked under semantics {manifest.header.semantics}, and this version compares under"
+            f" {SEMANTICS}: bake the image again with the version that runs on it"
+        )
+
+
+def _is_folder(line: bytes) -> bool:
+    return b',"type":"dir"' in line
+
+
+def _within(key: str, tree: str) -> bool:
+    return key == tree or key.startswith(tree.rstrip("/") + "/")
+
+
+def _outermost(trees: Iterable[str]) -> list[str]:
+    """The trees that lie in no other one of them, in order."""
+    kept: list[str] = []
+    for tree in sorted(set(trees), key=key_order):
+        if not kept or not _within(tree, kept[-1]):
+            kept.append(tree)
+    return kept
+
+
+def _foreign_mounts(foreign: Mapping[str, Mount], policy: Policy) -> list[Change]:
+    """Whatever is mounted over the image hides it, whatever its type."""
+    return [
+        Change("mount", path, "added", policy.decide(path).path_class, "high", {}, _mount_attributes(foreign[path]))
+        for path in sorted(foreign, key=key_order)
+    ]
+
+
+def _mount_attributes(mount: Mount) -> Attributes:
+    return {"type": mount.type, "source": mount.source}

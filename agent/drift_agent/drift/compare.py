@@ -1,0 +1,206 @@
+"""How what is seen differs from a manifest. Pure: two ordered streams in, changes and a digest out.
+
+Both streams stand in the order of `canonical.order`, and equal items have equal lines: where the lines are equal
+nothing is parsed. The digest covers what the manifest's digest covers, so that a clean tree gives the header's.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from drift_agent.image.canonical import decode, difference, order
+from drift_agent.image.manifest import Manifest
+from drift_agent.image.policy import Decision, Policy
+from drift_agent.image.scan import Entry
+from drift_agent.image.semantics import SEMANTICS
+from drift_agent.model import Attributes, Change, ChangeKind, Item, Unreadable
+
+MAX_CHANGES: Final = 100_000
+"""Changes beyond it are counted, not kept: a tree that was filled on purpose must not fill the memory too."""
+
+UNREADABLE: Final = "unreadable"
+"""The attribute that marks what the bake could not read in full; nobody tries again, nor looks below."""
+
+_BATCH: Final = 512
+_NOTHING: Final[Attributes] = {}
+
+Place = tuple[str, bytes]
+
+
+class Expected:
+    """A cursor over lines of a manifest that are parsed only when somebody asks; `line` is empty at the end."""
+
+    def __init__(self, manifest: Manifest, lines: Iterator[bytes], number: int = 0) -> None:
+        """`number` is the first line's, 0 where it is not known."""
+        self._manifest = manifest
+        self._lines = lines
+        self._number = number
+        self._last: tuple[str, str] | None = None
+        self._parsed: tuple[Item, Place] | None = None
+        self.line = next(lines, b"")
+
+    def pass_file(self, key: str) -> None:
+        """Goes on from the line of the file `key`, which nobody had to parse."""
+        self._last = ("file", key)
+        self._parsed = None
+        self._next()
+
+    def take(self) -> Item:
+        """The item of the current line; goes on to the next.
+
+        Raises:
+            ManifestError: it is none, or out of order.
+        """
+        item, _ = self._parse()
+        self._last = (item.kind, item.key)
+        self._parsed = None
+        self._next()
+        return item
+
+    def place(self) -> Place:
+        """Where the current line stands.
+
+        Raises:
+            ManifestError: as `take`.
+        """
+        return self._parse()[1]
+
+    def _next(self) -> None:
+        self.line = next(self._lines, b"")
+        if self._number:
+            self._number += 1
+
+    def _parse(self) -> tuple[Item, Place]:
+        if self._parsed is None:
+            item = self._manifest.parse(self.line, self._number)
+            place = order(item.kind, item.key)
+            if self._last is not None and place <= order(*self._last):
+                raise self._manifest.fault(self._number, "is out of order")
+            self._parsed = item, place
+        return self._parsed
+
+
+class Comparison:
+    """Collects the differences between what is expected and what is seen; kinds must come in their order."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.changes: list[Change] = []
+        self.unreadable: list[Unreadable] = []
+        self.omitted = 0
+        """Changes beyond `MAX_CHANGES`."""
+        self.scanned = 0
+        """Items that were looked at."""
+        self._policy = policy
+        self._total = hashlib.sha256()
+        self._batch: list[bytes] = []
+        self._passed_over = ""
+        self._hidden = ""
+
+    def digest(self) -> str:
+        """Digest over what was seen of the frozen and structural items."""
+        self._total.update(b"".join(self._batch))
+        self._batch.clear()
+        return f"{SEMANTICS}:sha256:{self._total.hexdigest()}"
+
+    def files(self, expected: Expected, observed: Iterable[Entry]) -> Iterator[None]:
+        """Compares the files of one part of the tree, a step for each entry that was seen.
+
+        Leaves `expected` behind the last file of that part; whatever files it still holds then are gone.
+
+        Raises:
+            ManifestError: an expected line is no item, or out of order.
+        """
+        for entry in observed:
+            self.scanned += 1
+            if entry.line == expected.line and not entry.error and not entry.hidden_below:
+                expected.pass_file(entry.key)
+                self._see(entry.line, entry.decision)
+            else:
+                self._differing(expected, entry)
+            yield
+        self._removed_before(expected, ("file\0", b""))
+
+    # ------------------------------------------------------------------------------------------- one by one
+
+    def _differing(self, expected: Expected, entry: Entry) -> None:
+        if self._passed_over and entry.key.startswith(self._passed_over):
+            return
+        place = order("file", entry.key)
+        self._removed_before(expected, place)
+        if self._passed_over and entry.key.startswith(self._passed_over):
+            return
+        if entry.error and not entry.line:
+            self._unseen(expected, entry, place)
+        elif expected.line and expected.place() == place:
+            line = expected.line
+            self._compared(entry, expected.take(), line)
+        else:
+            self._see(entry.line, entry.decision)
+            self._cannot_read(entry)
+            self._add("added", entry.key, entry.decision, _NOTHING, decode(entry.line).attributes)
+        if entry.hidden_below:
+            self._hidden = _below(entry.key)
+
+    def _compared(self, entry: Entry, item: Item, line: bytes) -> None:
+        """Something stands there, and something is expected there."""
+        actual = decode(entry.line).attributes
+        recorded_unreadable = bool(item.attributes.get(UNREADABLE))
+        wanted = item.attributes
+        if recorded_unreadable or entry.error:
+            common = wanted.keys() & actual.keys()
+            wanted = {name: wanted[name] for name in wanted if name in common}
+            actual = {name: actual[name] for name in actual if name in common}
+        if recorded_unreadable:
+            self._passed_over = _below(entry.key)
+        else:
+            self._cannot_read(entry)
+        differs, is_now = difference(wanted, actual)
+        if differs or is_now:
+            self._add("modified", entry.key, entry.decision, differs, is_now)
+        self._see(line if recorded_unreadable and not differs and not is_now else entry.line, entry.decision)
+
+    def _unseen(self, expected: Expected, entry: Entry, place: Place) -> None:
+        """Not even a stat of it was possible."""
+        if expected.line and expected.place() == place:
+            line = expected.line
+            if expected.take().attributes.get(UNREADABLE):
+                self._see(line, entry.decision)
+                return
+        self._cannot_read(entry)
+
+    def _removed_before(self, expected: Expected, end: Place) -> None:
+        """Everything that is expected before `end` and was not seen is gone, unless it is hidden."""
+        while expected.line and expected.place() < end:
+            line = expected.line
+            item = expected.take()
+            if self._hidden and item.key.startswith(self._hidden):
+                continue
+            decision = self._policy.decide(item.key)
+            if decision.path_class == "ignored":
+                if item.attributes.get(UNREADABLE):
+                    self._see(line, decision)
+                    self._passed_over = _below(item.key)
+                continue
+            self._add("removed", item.key, decision, item.attributes, _NOTHING)
+
+    def _cannot_read(self, entry: Entry) -> None:
+        if entry.error:
+            self.unreadable.append(Unreadable("file", entry.key, entry.error))
+
+    def _add(self, change: ChangeKind, key: str, decision: Decision, expected: Attributes, actual: Attributes) -> None:
+        if len(self.changes) >= MAX_CHANGES:
+            self.omitted += 1
+            return
+        self.changes.append(Change("file", key, change, decision.path_class, decision.severity, expected, actual))
+
+    def _see(self, line: bytes, decision: Decision) -> None:
+        if decision.path_class != "sealed":
+            self._batch.append(line)
+            if len(self._batch) >= _BATCH:
+                self._total.update(b"".join(self._batch))
+                self._batch.clear()
+
+
+def _below(key: str) -> str:
+    """What every path below the folder `key` begins with."""
+    return key if key == "/" else f"{key}/"

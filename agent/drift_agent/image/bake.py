@@ -1,0 +1,149 @@
+"""A tree and a policy → a manifest. Deterministic: no clock is read, and the same tree gives the same bytes."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from typing import IO, Final
+
+from drift_agent.errors import ConfigError, IncompleteError, InputError
+from drift_agent.image import mounts, osrelease
+from drift_agent.image.canonical import decode, encode
+from drift_agent.image.header import Header, is_image_name
+from drift_agent.image.policy import Policy
+from drift_agent.image.scan import Entry, Scan
+from drift_agent.image.semantics import SEMANTICS
+from drift_agent.line_protocol import portable
+from drift_agent.model import Item
+
+Progress = Callable[[int], None]
+"""Told now and then how many items were looked at so far."""
+
+STATE_FILE: Final = "/var/lib/driftline/state.db"
+PROGRESS_STEP: Final = 256
+_SHOWN_UNREADABLE: Final = 5
+
+
+def bake(
+    root: str,
+    image: str,
+    version: str,
+    policy: Policy,
+    output: str,
+    *,
+    built: str | None = None,
+    allow_unreadable: bool = False,
+    progress: Progress | None = None,
+    image_mounts: tuple[str, ...] = (),
+) -> Header:
+    """Writes the manifest of the tree at `root` to `output`, whole or not at all, and returns its header.
+
+    `image_mounts` are mount points that belong to the image besides those of its fstab.
+
+    Raises:
+        ConfigError: `image` or `version` cannot name an image.
+        IncompleteError: something could not be read, and `allow_unreadable` is not set.
+        InputError: the root cannot be opened, holds the state of an agent that ran, or `output` cannot be written.
+    """
+    for name, value in (("image", image), ("version", version)):
+        if (value or name == "image") and not is_image_name(value):
+            raise ConfigError(f"{name} {value!r}: may hold letters, digits and ._/+:-, at most 200")
+    _refuse_used(root, policy)
+    belonging = _image_mounts(root, policy, image_mounts)
+    boundaries = frozenset(mounts.foreign(mounts.standing(root, policy), belonging))
+    folder = os.path.dirname(output) or "."
+    try:
+        with tempfile.TemporaryFile(dir=folder) as body, Scan(root, policy, boundaries=boundaries) as scan:
+            writer = _Writer(body, allow_unreadable=allow_unreadable, progress=progress)
+            writer.write_files(scan.entries())
+            header = Header(
+                image=image,
+                version=version,
+                policy=policy,
+                digest=writer.digest(),
+                length=body.tell(),
+                counts=writer.counts,
+                os=osrelease.os_release(root),
+                mounts=belonging,
+                hostname=osrelease.hostname(root),
+                sealed_accounts=osrelease.sealed_accounts(root),
+                unreadable=writer.unreadable,
+                built=built or "",
+            )
+            _write(output, header, body)
+    except OSError as error:
+        raise InputError(f"{error.filename or output}: cannot be written: {error.strerror}") from None
+    return header
+
+
+class _Writer:
+    """Writes lines, counts them, and makes the digest on the way."""
+
+    def __init__(self, body: IO[bytes], *, allow_unreadable: bool, progress: Progress | None) -> None:
+        self.counts: dict[str, int] = {}
+        self.unreadable = 0
+        self._body = body
+        self._allow_unreadable = allow_unreadable
+        self._progress = progress
+        self._total = hashlib.sha256()
+
+    def digest(self) -> str:
+        return f"{SEMANTICS}:sha256:{self._total.hexdigest()}"
+
+    def write_files(self, entries: Iterator[Entry]) -> None:
+        refused: list[Entry] = []
+        for entry in entries:
+            if entry.error and not self._allow_unreadable:
+                refused.append(entry)
+                if len(refused) > _SHOWN_UNREADABLE:
+                    break
+                continue
+            self._write(entry)
+        if refused:
+            shown = "; ".join(f"{portable(entry.key)}: {entry.error}" for entry in refused[:_SHOWN_UNREADABLE])
+            more = " and more" if len(refused) > _SHOWN_UNREADABLE else ""
+            raise IncompleteError(
+                f"could not read {shown}{more}; bake as root, have a rule ignore it, or give --allow-unreadable"
+            )
+
+    def _write(self, entry: Entry) -> None:
+        line = entry.line
+        if entry.error:
+            item = decode(line) if line else Item("file", entry.key, {})
+            line = encode(Item(item.kind, item.key, {**item.attributes, "unreadable": True}))
+            self.unreadable += 1
+        self._body.write(line)
+        if entry.decision.path_class != "sealed":
+            self._total.update(line)
+        count = self.counts["file"] = self.counts.get("file", 0) + 1
+        if self._progress is not None and count % PROGRESS_STEP == 0:
+            self._progress(count)
+
+
+def _refuse_used(root: str, policy: Policy) -> None:
+    path = root.rstrip("/") + STATE_FILE
+    if os.path.lexists(path) and policy.decide("/var/lib").path_class != "ignored":
+        raise InputError(
+            f"{path}: this root holds the state of an agent that ran; remove it, for it belongs to no image"
+        )
+
+
+def _image_mounts(root: str, policy: Policy, given: tuple[str, ...]) -> tuple[str, ...]:
+    """The mount points of the image: given, named by its fstab, and for `/` itself those that stand now."""
+    own = set(given)
+    own.update(mounts.parse_fstab(osrelease.read_text(root, "/etc/fstab") or ""))
+    if os.path.realpath(root) == "/":
+        own.update(mounts.standing(root, policy))
+    return tuple(sorted(path for path in own if policy.decide(path).path_class != "ignored"))
+
+
+def _write(output: str, header: Header, body: IO[bytes]) -> None:
+    temporary = f"{output}.tmp"
+    with open(temporary, "wb") as file:
+        file.write(header.encode())
+        body.seek(0)
+        shutil.copyfileobj(body, file, 1 << 20)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, output)

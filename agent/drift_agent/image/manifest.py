@@ -1,0 +1,207 @@
+"""Reading a manifest: a header, then an item a line, in the order of `canonical.order`.
+
+The file is its own index: one item is found by bisecting it, and memory does not grow with the tree. It is read, not
+mapped: whoever cuts a mapped file short would end the agent with SIGBUS.
+"""
+
+import os
+from collections.abc import Iterator
+from typing import Final, Self
+
+from drift_agent.errors import ManifestError
+from drift_agent.image.canonical import LineError, decode, key_order, order
+from drift_agent.image.header import MAX_HEADER_BYTES, Header
+from drift_agent.model import Item
+
+MAX_LINE_BYTES: Final = 1 << 20
+_BLOCK: Final = 4096
+_STREAM: Final = 256 << 10
+
+
+class Manifest:
+    """An open manifest. Lines are validated as they are read; use it as a context manager."""
+
+    def __init__(self, path: str, descriptor: int, header: Header, start: int) -> None:
+        self.path = path
+        self.header = header
+        self._descriptor = descriptor
+        self._start = start
+        self._end = start + header.length
+
+    @classmethod
+    def open(cls, path: str) -> "Manifest":
+        """Opens it, and validates its header and its length.
+
+        Raises:
+            ManifestError: it cannot be read, is none, or was cut short.
+        """
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError as error:
+            raise ManifestError(f"{path}: cannot be read: {error.strerror}; bake one with 'drift image bake'") from None
+        try:
+            header, start = _read_header(path, descriptor)
+            _require_length(path, os.fstat(descriptor).st_size, start + header.length)
+            return cls(path, descriptor, header, start)
+        except BaseException:
+            os.close(descriptor)
+            raise
+
+    def close(self) -> None:
+        """Closes the file."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def items(self) -> Iterator[Item]:
+        """Every item, in order.
+
+        Raises:
+            ManifestError: a line that is no item, or out of order; the message names the line.
+        """
+        last: tuple[str, bytes] = ("", b"")
+        for number, line in enumerate(self.lines(), 2):
+            item = self.parse(line, number)
+            place = order(item.kind, item.key)
+            if place <= last:
+                raise self.fault(number, "is out of order")
+            last = place
+            yield item
+
+    def lines(self, start: int | None = None, end: int | None = None) -> Iterator[bytes]:
+        """The raw lines, newlines included: all items', or those between two offsets that `locate` gave.
+
+        They are not validated: `parse` does that.
+
+        Raises:
+            ManifestError: the file was cut short meanwhile, or a line is longer than 1 MiB.
+        """
+        position = self._start if start is None else start
+        end = self._end if end is None else end
+        rest = b""
+        while position < end:
+            block = os.pread(self._descriptor, min(_STREAM, end - position), position)
+            if not block:
+                raise ManifestError(f"{self.path}: was cut short while it was read")
+            position += len(block)
+            *lines, rest = (rest + block).split(b"\n")
+            if len(rest) > MAX_LINE_BYTES:
+                raise ManifestError(f"{self.path}: has a line of more than 1 MiB")
+            for line in lines:
+                yield line + b"\n"
+        if rest:
+            raise ManifestError(f"{self.path}: its last line has no end: it was cut short")
+
+    def lines_below(self, key: str) -> Iterator[bytes]:
+        """The raw lines of the file `key` and of everything below it."""
+        start = self.locate(order("file", key))
+        behind = key_order(key) if key != "/" else b""
+        return self.lines(start, self.locate(("file", behind + b"\x01")))
+
+    def line(self, kind: str, key: str) -> bytes:
+        """The raw line of this kind and key; empty where there is none.
+
+        Raises:
+            ManifestError: a line on the way is no item.
+        """
+        offset = self.locate(order(kind, key))
+        if offset >= self._end:
+            return b""
+        line = self._line_at(offset, offset)[1]
+        item = self.parse(line)
+        return line if (item.kind, item.key) == (kind, key) else b""
+
+    def parse(self, line: bytes, number: int = 0) -> Item:
+        """The item of a line; `number` counts from 1, the header's.
+
+        Raises:
+            ManifestError: it is none.
+        """
+        try:
+            return decode(line)
+        except LineError as error:
+            raise self.fault(number, str(error)) from None
+
+    def fault(self, number: int, what: str) -> ManifestError:
+        """The error that names a line; 0 stands for a line whose number is not known."""
+        where = f"line {number}" if number else "a line"
+        return ManifestError(f"{self.path}: {where} {what}")
+
+    def find(self, kind: str, key: str) -> Item | None:
+        """The item of this kind and key, by bisection.
+
+        Raises:
+            ManifestError: a line on the way is no item.
+        """
+        line = self.line(kind, key)
+        return self.parse(line) if line else None
+
+    def of_kind(self, kind: str) -> Iterator[Item]:
+        """The items of one kind, in order."""
+        for line in self.lines(self.locate((kind, b"")), self.locate((kind + "\0", b""))):
+            yield self.parse(line)
+
+    def locate(self, place: tuple[str, bytes]) -> int:
+        """Offset of the first item at or behind a place as `canonical.order` gives it; else the file's end."""
+        low, high = self._start, self._end  # both are beginnings of lines; everything before `low` is smaller
+        while low < high:
+            offset, line = self._line_at((low + high) // 2, low)
+            item = self.parse(line)
+            if order(item.kind, item.key) < place:
+                low = offset + len(line)
+            else:
+                high = offset
+        return low
+
+    def _line_at(self, position: int, lowest: int) -> tuple[int, bytes]:
+        """The line that holds the byte at `position`, and its offset; `lowest` is a beginning at or before it."""
+        start = self._line_start(position, lowest)
+        line = b""
+        while not line.endswith(b"\n"):
+            block = os.pread(self._descriptor, min(_BLOCK, self._end - start - len(line)), start + len(line))
+            if not block or len(line) > MAX_LINE_BYTES:
+                raise ManifestError(f"{self.path}: was cut short, or has a line of more than 1 MiB")
+            newline = block.find(b"\n")
+            line += block if newline < 0 else block[: newline + 1]
+        return start, line
+
+    def _line_start(self, position: int, lowest: int) -> int:
+        end = position
+        while end > lowest:
+            begin = max(lowest, end - _BLOCK // 4)
+            newline = os.pread(self._descriptor, end - begin, begin).rfind(b"\n")
+            if newline >= 0:
+                return begin + newline + 1
+            if position - begin > MAX_LINE_BYTES:
+                raise ManifestError(f"{self.path}: has a line of more than 1 MiB")
+            end = begin
+        return lowest
+
+
+def _require_length(path: str, size: int, wanted: int) -> None:
+    if size != wanted:
+        raise ManifestError(
+            f"{path}: holds {size} bytes where its header says {wanted}: it was cut short, or changed after the bake"
+        )
+
+
+def _read_header(path: str, descriptor: int) -> tuple[Header, int]:
+    raw = b""
+    try:
+        while (end := raw.find(b"\n")) < 0:
+            block = os.read(descriptor, 64 << 10)
+            if not block or len(raw) > MAX_HEADER_BYTES:
+                raise ManifestError(f"{path}: line 1 has no end: it is no manifest, or was cut short")
+            raw += block
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot be read: {error.strerror}") from None
+    try:
+        return Header.decode(raw[: end + 1]), end + 1
+    except ManifestError as error:
+        raise ManifestError(f"{path}: line 1: {error}") from None

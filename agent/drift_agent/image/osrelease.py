@@ -1,0 +1,92 @@
+"""What a root tree says of itself: its distribution, and whether it has cloud-init."""
+
+import os
+import re
+import shlex
+from typing import Final
+
+from drift_agent.image import inspect
+from drift_agent.image.policy_file import CLOUD_INIT
+
+MAX_BYTES: Final = 1 << 20
+
+_PROFILES: Final = {"debian": "debian", "ubuntu": "ubuntu", "amzn": "amazon-linux"}
+_DEFAULT_USER: Final = re.compile(
+    r"^[ \t]+default_user:[ \t]*\n(?:[ \t]+(?!name:).*\n|[ \t]*\n)*[ \t]+name:[ \t]*(\S+)", re.MULTILINE
+)
+_CLOUD_INIT_FILES: Final = ("/usr/bin/cloud-init", "/etc/cloud/cloud.cfg")
+
+
+def read_text(root: str, key: str) -> str | None:
+    """A small text file of the tree; None where it is missing, no file, or over 1 MiB.
+
+    Links of the last component are followed within the root alone.
+    """
+    for _ in range(8):
+        path = root.rstrip("/") + key
+        try:
+            target = os.readlink(path)
+        except OSError:
+            break
+        key = os.path.normpath(os.path.join(os.path.dirname(key), target))
+    try:
+        descriptor = os.open(root.rstrip("/") + key, inspect.OPEN_FILE)
+    except OSError:
+        return None
+    with open(descriptor, "rb") as file:
+        if not os.path.isfile(file.fileno()):
+            return None
+        raw = file.read(MAX_BYTES + 1)
+    return raw.decode("utf-8", "replace") if len(raw) <= MAX_BYTES else None
+
+
+def parse_os_release(text: str) -> dict[str, str]:
+    """`id`, `version_id` and `pretty_name` of an os-release(5), as far as they are there."""
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        name, separator, value = line.strip().partition("=")
+        if separator and name in ("ID", "VERSION_ID", "PRETTY_NAME"):
+            try:
+                found[name.lower()] = "".join(shlex.split(value))[:200]
+            except ValueError:
+                continue
+    return found
+
+
+def os_release(root: str) -> dict[str, str]:
+    """What the tree's os-release says; empty where it has none."""
+    text = read_text(root, "/etc/os-release") or read_text(root, "/usr/lib/os-release")
+    return parse_os_release(text) if text else {}
+
+
+def profile_of(root: str) -> str:
+    """The profile that fits the tree; `generic` where none does."""
+    return _PROFILES.get(os_release(root).get("id", ""), "generic")
+
+
+def layers_of(root: str) -> tuple[str, ...]:
+    """The layers that the tree needs: `cloud-init` where it is installed."""
+    return (CLOUD_INIT,) if any(os.path.lexists(root.rstrip("/") + path) for path in _CLOUD_INIT_FILES) else ()
+
+
+def default_user(cloud_cfg: str) -> str:
+    """The name of the account that cloud-init makes, from a cloud.cfg; empty where it names none.
+
+    Reads just `system_info: default_user: name:`; the file is YAML, and of that form in every distribution.
+    """
+    match = _DEFAULT_USER.search(cloud_cfg)
+    name = match.group(1).strip("\"'") if match else ""
+    return name if re.fullmatch(r"[a-z_][a-z0-9_.-]{0,31}", name) else ""
+
+
+def sealed_accounts(root: str) -> tuple[str, ...]:
+    """The accounts that first boot may make."""
+    text = read_text(root, "/etc/cloud/cloud.cfg")
+    name = default_user(text) if text else ""
+    return (name,) if name else ()
+
+
+def hostname(root: str) -> str:
+    """The hostname that stands in the tree; empty where there is none, or nothing that could be one."""
+    name = (read_text(root, "/etc/hostname") or "").strip()
+    return name if re.fullmatch(r"[A-Za-z0-9.-]{1,253}", name) else ""
