@@ -12,6 +12,7 @@ from typing import Final
 
 from drift_agent.schema import DRIFT, DRIFT_ITEM, GLOBAL_TAGS
 from drift_collector.store.base import MAX_ITEMS, DriftItem, DriftReport, is_newer, item_of, report_of
+from drift_collector.store.influx_resets import looks_repeated, with_resets
 from drift_collector.store.influxql import InfluxQL, Row, columns, quoted
 
 _DAY_NS: Final = 86_400 * 10**9
@@ -44,7 +45,8 @@ class InfluxStore:
 
     def newest(self, since: int, until: int) -> Iterator[DriftReport]:
         where = f"time >= {since} AND time <= {until}"
-        found = _newest_of(self._influxql.rows(f'SELECT {columns(_BRIEF)} FROM "drift" WHERE {where}'))
+        suspects: set[str] = set()
+        found = _newest_of(self._influxql.rows(f'SELECT {columns(_BRIEF)} FROM "drift" WHERE {where}'), suspects)
         self._present = (since, frozenset(found))
         if any(report.state != "clean" for report in found.values()):
             details = self._influxql.rows(f'SELECT {columns(_ALL)} FROM "drift" WHERE {where} AND "state" != \'clean\'')
@@ -53,7 +55,8 @@ class InfluxStore:
                 known = found.get(report.instance)
                 if known is not None and not is_newer(known, report):
                     found[report.instance] = report
-        yield from found.values()
+        if found:
+            yield from with_resets(self._influxql, found, suspects, (since - HORIZON_NS, until))
 
     def lookback(self, before: int, instances: Collection[str] | None = None) -> Iterator[DriftReport]:
         where = f"time >= {before - HORIZON_NS} AND time < {before}"
@@ -104,11 +107,14 @@ def _report(row: Row) -> DriftReport:
     return report_of(row["time"], row, row)
 
 
-def _newest_of(rows: Iterable[Row]) -> dict[str, DriftReport]:
+def _newest_of(rows: Iterable[Row], suspects: set[str] | None = None) -> dict[str, DriftReport]:
+    """The newest report of each instance; `suspects` gains those whose reports do not agree about their past."""
     found: dict[str, DriftReport] = {}
     for row in rows:
         report = _report(row)
         known = found.get(report.instance)
         if known is None or is_newer(report, known):
             found[report.instance] = report
+        if suspects is not None and known is not None and looks_repeated(report, known):
+            suspects.add(report.instance)
     return found
