@@ -1,0 +1,52 @@
+"""The folder of trusted manifests."""
+
+from pathlib import Path
+
+import pytest
+
+from drift_agent.errors import ConfigError, ManifestError
+from drift_agent.image.header import Header
+from drift_agent.image.policy import Policy
+from drift_collector.fleet.model import Trusted
+from drift_collector.images import load_trusted
+
+DIGEST = "1:sha256:" + "a" * 64
+OTHER = "1:sha256:" + "b" * 64
+
+
+def header(image: str, version: str, digest: str = DIGEST) -> Header:
+    return Header(image=image, version=version, policy=Policy(()), digest=digest, length=0, counts={})
+
+
+def test_every_manifest_below_the_folder_counts_by_its_stamp(tmp_path: Path) -> None:
+    (tmp_path / "web").mkdir()
+    web, db = header("web", "1.2"), header("db", "", OTHER)
+    (tmp_path / "web" / "1.2.jsonl").write_bytes(web.encode())
+    (tmp_path / "db.jsonl").write_bytes(db.encode())
+    (tmp_path / "db.jsonl.sig").write_bytes(b"not a manifest")
+    assert load_trusted(str(tmp_path)) == {
+        "web@1.2": Trusted("web@1.2", DIGEST, web.policy_digest),
+        "db": Trusted("db", OTHER, db.policy_digest),
+    }
+
+
+def test_a_copy_is_no_conflict_but_two_bakes_of_one_image_are(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(header("web", "1").encode())
+    (tmp_path / "b.jsonl").write_bytes(header("web", "1").encode())
+    assert list(load_trusted(str(tmp_path))) == ["web@1"]
+    (tmp_path / "c.jsonl").write_bytes(header("web", "1", OTHER).encode())
+    with pytest.raises(ConfigError, match=r"c\.jsonl and .*a\.jsonl are both of image web@1"):
+        load_trusted(str(tmp_path))
+
+
+def test_an_empty_or_missing_folder_is_a_mistake_not_a_fleet_of_strangers(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="holds no manifest"):
+        load_trusted(str(tmp_path))
+    with pytest.raises(ConfigError, match="is no folder"):
+        load_trusted(str(tmp_path / "nowhere"))
+
+
+def test_a_malformed_manifest_is_named(tmp_path: Path) -> None:
+    (tmp_path / "bad.jsonl").write_text("{}\n")
+    with pytest.raises(ManifestError, match=r"bad\.jsonl"):
+        load_trusted(str(tmp_path))
