@@ -1,35 +1,35 @@
 """The detector: looks at the machine, remembers, and says what it found. One thread; decides when, never how.
 
 A complete scan at the start and every `scan_interval`; between them only the paths that a watcher hints at. What was
-found goes through the seal (`seal`), the ledger (`ledger`) and the reporter (`reporter`), is written to `state.db`, and
-only then leaves.
+found is taken in (`knowledge`), written to `state.db`, and only then leaves (`reporter`).
 """
 
 import os
-import sqlite3
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable
 from threading import Event, RLock
 from typing import Final
 
 from drift_agent import __version__
 from drift_agent.clock import Clock
 from drift_agent.config import Config
-from drift_agent.drift import seal
 from drift_agent.drift.check import CheckResult
 from drift_agent.drift.comparison import Comparison
 from drift_agent.drift.dirty import DirtySet
-from drift_agent.drift.ledger import Ledger, advance, is_empty
+from drift_agent.drift.knowledge import Knowledge, Look
 from drift_agent.drift.points import Summary
-from drift_agent.drift.reporter import Emit, Reporter, Statement
-from drift_agent.drift.state import Delta, Key, Memory, StateStore
+from drift_agent.drift.reporter import Emit, Reporter
+from drift_agent.drift.state import StateStore
 from drift_agent.drift.watch import MakeWatcher, NoWatcher, Watcher, watcher_of
 from drift_agent.errors import DriftlineError
 from drift_agent.identity import Identity
-from drift_agent.model import Change, State, Unreadable
+from drift_agent.model import State
 
 SLICE_SECONDS: Final = 0.5
 """Longest wait between two looks at `stop`, for a caller that sets it without `wake`."""
+
+LEAST_PAUSE_SECONDS: Final = 1.0
+PAUSE_FACTOR: Final = 4.0
+"""After a scan lost hints bring no other for this long: the first at least, else this many times its length."""
 
 RETRY_SECONDS: Final = 60.0
 """How soon a manifest that could not be opened is tried again."""
@@ -59,7 +59,6 @@ class Detector:
         self._config = config
         self._identity = identity
         self._open = open_comparison
-        self._store = store
         self._clock = clock
         self._emit = emit
         self._log = log
@@ -80,12 +79,8 @@ class Detector:
         self._next_scan = clock.monotonic()
         self._scan: CheckResult | None = None
         self._scan_at = 0
-        self._unreadable: dict[Key, Unreadable] = {}
-        self._memory = store.memory()
-        self._ledger = Ledger(store.items("open"), store.items("reverted"))
-        self._seal = store.items("seal")
-        if not self._memory.first_boot:
-            self._memory = replace(self._memory, first_boot=clock.time_ns())
+        self._scanned = 0.0
+        self._knowledge = Knowledge(store, log, clock.time_ns())
 
     # ------------------------------------------------------------------------------------------- schedule
 
@@ -146,68 +141,44 @@ class Detector:
             self._cannot_compare(error)
             return
         self._problem = ""
-        self._scan, self._scan_at = result, self._clock.time_ns()
-        self._unreadable = {(one.kind, one.key): one for one in result.unreadable}
-        self._take_in(result, settled=settled)
+        self._scan, self._scan_at, self._scanned = result, self._clock.time_ns(), self._clock.monotonic()
+        self._knowledge.take_in(_look(result), self._scan_at, settled=settled)
         self._reporter.changed()
         self._watcher.scanned(began)
 
     def _on_progress(self) -> None:
+        """A long scan neither holds the end up nor what there is to say."""
         if self._stop.is_set():
             raise _Stopped
+        if self._reporter.due_in() <= 0.0:
+            self._state_now()
 
     def _look_at_dirty(self) -> None:
-        if self._dirty.ripe_in() != 0.0 or self._scan is None or self._comparison is None:
+        comparison, scan = self._comparison, self._scan
+        if self._dirty.ripe_in() != 0.0 or scan is None or comparison is None:
             return
         dirty = self._dirty.take()
         if dirty.everything:
-            self._next_scan = self._clock.monotonic()
+            self._rescan_soon(scan)
             return
         try:
-            result = self._comparison.paths(dirty.paths, dirty.trees)
+            result = comparison.paths(dirty.paths, dirty.trees)
         except DriftlineError as error:
             self._cannot_compare(error)
             return
-        fresh = {(one.kind, one.key): one for one in result.unreadable}
-        kept = {key: one for key, one in self._unreadable.items() if not result.scope.covers(*key)}
-        self._unreadable = {**kept, **fresh}
-        self._take_in(result)
-        if not self._ledger.open and self._scan.observed != self._comparison.digest:
+        if self._knowledge.take_in(_look(result), self._clock.time_ns()):
+            self._reporter.changed()
+        if self._knowledge.is_empty and scan.observed != comparison.digest:
             # What is said to be clean must add up: `observed` is only as new as the last complete scan.
             self._full_scan()
 
-    def _is_unreadable(self, key: Key) -> bool:
-        """What cannot be read was not seen: it has not been put right."""
-        kind, name = key
-        return key in self._unreadable or any(
-            kind == other and name.startswith(top.rstrip("/") + "/") for other, top in self._unreadable
-        )
-
-    def _take_in(self, result: CheckResult, *, settled: bool = False) -> None:
-        """Puts what was seen through seal and ledger, and onto the disk."""
-
-        def in_scope(key: Key) -> bool:
-            return result.scope.covers(*key) and not self._is_unreadable(key)
-
-        seen = {(change.kind, change.key): change for change in result.changes}
-        memory, delta = self._memory, Delta()
-        if not memory.sealed and settled:
-            self._seal = seal.of(seen)
-            memory = replace(memory, sealed=self._clock.time_ns(), seal=seal.digest(self._seal))
-            delta.put["seal"] = self._seal.values()
-            self._log(f"first boot is over: {len(self._seal)} items of this instance are sealed")
-        found = {key: change for key, change in seen.items() if change.path_class != "sealed"}
-        if memory.sealed:
-            found |= seal.compare(self._seal, seen, in_scope)
-        now = self._clock.time_ns()
-        self._ledger, moved = advance(self._ledger, found, in_scope, now, latch=bool(memory.sealed))
-        if is_empty(moved) and not delta.put:
-            return
-        self._reporter.changed()
-        self._write(memory, Delta({**delta.put, **moved.put}, moved.drop))
+    def _rescan_soon(self, last: CheckResult) -> None:
+        """At once, unless it was just done: a tree that never rests must not keep a core busy."""
+        pause = max(LEAST_PAUSE_SECONDS, PAUSE_FACTOR * last.seconds)
+        self._next_scan = min(self._next_scan, max(self._clock.monotonic(), self._scanned + pause))
 
     def _seal_is_due(self) -> bool:
-        return self._scan is not None and not self._memory.sealed and self._settled()
+        return self._scan is not None and not self._knowledge.memory.sealed and self._settled()
 
     def _settled(self) -> bool:
         """Whether first boot is over: cloud-init has finished, or there is none, or it was waited for long enough."""
@@ -246,9 +217,26 @@ class Detector:
         """The agent's own word for what it knows now."""
         if self._scan is None:
             return "unverified" if self._problem else "pending"
-        if self._ledger.open or self._ledger.reverted:
+        if self._knowledge.ledger.open or self._knowledge.ledger.reverted:
             return "drifted"
-        return "unverified" if self._problem or self._unreadable else "clean"
+        if self._knowledge.logins:
+            return "tainted"
+        return "unverified" if self._problem or self._knowledge.unreadable else "clean"
+
+    def status(self) -> dict[str, object]:
+        """What `drift-agent status` shows of the detector, as JSON values. Times are Unix ns."""
+        return {
+            "state": self.current_state(),
+            "problem": self._problem,
+            "watched": list(WATCHED) if self._watching else [],
+            "degraded": self._watcher.problem,
+            "outstanding": len(self._ledger.open),
+            "reverted": len(self._ledger.reverted),
+            "unreadable": [f"{one.kind} {one.key}: {one.error}" for one in list(self._unreadable.values())[:20]],
+            "scan_at": self._scan_at,
+            "scan_seconds": self._scan.seconds if self._scan else 0.0,
+            "sealed": self._memory.sealed,
+        }
 
     def last_word(self, state: State) -> None:
         """Says `stopped` or `terminated`; nothing is said after it."""
@@ -259,7 +247,7 @@ class Detector:
 
     def close(self) -> None:
         """Closes `state.db`; for after the last word."""
-        self._store.close()
+        self._knowledge.close()
 
     def _state_now(self) -> None:
         with self._lock:
@@ -267,14 +255,12 @@ class Detector:
                 self._say(self._summary(self.current_state()))
 
     def _say(self, summary: Summary) -> None:
-        changes = [*self._ledger.open.values(), *self._ledger.reverted.values()]
-        statement: Statement = self._reporter.state(summary, changes, self._memory)
-        self._write(statement.memory, Delta())
+        statement = self._reporter.state(summary, self._knowledge.changes(), self._knowledge.memory)
+        self._knowledge.write(statement.memory)
         self._emit(statement.points)
 
     def _summary(self, state: State) -> Summary:
-        counts = _count(self._ledger.open)
-        comparison, scan = self._comparison, self._scan
+        comparison, scan, known = self._comparison, self._scan, self._knowledge
         return Summary(
             state=state,
             manifest=comparison.digest if comparison else "",
@@ -282,11 +268,12 @@ class Detector:
             observed=scan.observed if scan else "",
             agent_version=__version__,
             boot_id=self._identity.boot_id,
-            added=counts["added"],
-            removed=counts["removed"],
-            modified=counts["modified"],
-            reverted=len(self._ledger.reverted),
-            unreadable=len(self._unreadable),
+            added=known.count("added"),
+            removed=known.count("removed"),
+            modified=known.count("modified"),
+            reverted=len(known.ledger.reverted),
+            logins=len(known.logins),
+            unreadable=len(known.unreadable),
             scanned=scan.scanned if scan else 0,
             scan_at=self._scan_at,
             interval=max(1, round(self._config.agent.report_interval)),
@@ -308,20 +295,9 @@ class Detector:
         self._watch_problem = problem
         self._reporter.changed()
 
-    def _write(self, memory: Memory, delta: Delta) -> None:
-        """A state that cannot be written is kept in memory: what was found must leave all the same."""
-        self._memory = memory
-        try:
-            self._store.write(memory, delta)
-        except sqlite3.Error as error:
-            self._log(f"state.db cannot be written ({error}): what is known now would not survive a restart")
 
-
-def _count(changes: Mapping[Key, Change]) -> dict[str, int]:
-    counts = dict.fromkeys(("added", "removed", "modified"), 0)
-    for change in changes.values():
-        counts[change.change] += 1
-    return counts
+def _look(result: CheckResult) -> Look:
+    return Look(result.changes, result.unreadable, result.scope.covers)
 
 
 def cloud_init_is_done(root: str) -> bool:

@@ -105,15 +105,23 @@ class StateStore:
         Raises:
             sqlite3.Error: nothing was written (a full disk, a file system gone read-only).
         """
-        delta = delta or Delta()
         with self._db:
-            self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", asdict(memory).items())
-            for slot, keys in delta.drop.items():
-                rows = ((slot, kind, os.fsencode(key)) for kind, key in keys)
-                self._db.executemany("DELETE FROM item WHERE slot = ? AND kind = ? AND key = ?", rows)
-            for slot, changes in delta.put.items():
-                puts = ((slot, change.kind, os.fsencode(change.key), _encode(change)) for change in changes)
-                self._db.executemany("INSERT OR REPLACE INTO item VALUES (?, ?, ?, ?)", puts)
+            self._write(memory, delta or Delta())
+
+    def rewrite(self, memory: Memory, items: Delta) -> None:
+        """The same, after every item that stood there was forgotten."""
+        with self._db:
+            self._db.execute("DELETE FROM item")
+            self._write(memory, items)
+
+    def _write(self, memory: Memory, delta: Delta) -> None:
+        self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", asdict(memory).items())
+        for slot, keys in delta.drop.items():
+            rows = ((slot, kind, os.fsencode(key)) for kind, key in keys)
+            self._db.executemany("DELETE FROM item WHERE slot = ? AND kind = ? AND key = ?", rows)
+        for slot, changes in delta.put.items():
+            puts = ((slot, change.kind, os.fsencode(change.key), _encode(change)) for change in changes)
+            self._db.executemany("INSERT OR REPLACE INTO item VALUES (?, ?, ?, ?)", puts)
 
     def close(self) -> None:
         """Closes the database; the store cannot be used after."""

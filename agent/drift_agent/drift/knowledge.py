@@ -1,0 +1,121 @@
+"""What is known of this instance, in memory and in `state.db`: each look is taken in, and written before it is said.
+
+A look goes through the seal (what first boot may set once) and the ledger (what was put back is not forgotten).
+"""
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from drift_agent.drift import seal
+from drift_agent.drift.ledger import Ledger, advance, is_empty
+from drift_agent.drift.state import Delta, Key, Memory, StateStore
+from drift_agent.model import Change, Unreadable
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look found: every change of what `covers` says was looked at, and what could not be read of it."""
+
+    changes: list[Change]
+    unreadable: list[Unreadable]
+    covers: Callable[[str, str], bool]
+
+
+class Knowledge:
+    """Used by one thread at a time."""
+
+    def __init__(self, store: StateStore, log: Callable[[str], None], now: int) -> None:
+        """`now` (Unix ns) is this instance's first boot, where nothing was known of it yet."""
+        self._store = store
+        self._log = log
+        self._stale = False
+        self._seal = store.items("seal")
+        self.memory = store.memory()
+        self.ledger = Ledger(store.items("open"), store.items("reverted"))
+        self.logins = store.items("login")
+        self.unreadable: Mapping[Key, Unreadable] = {}
+        if not self.memory.first_boot:
+            self.memory = replace(self.memory, first_boot=now)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to list."""
+        return not (self.ledger.open or self.ledger.reverted or self.logins)
+
+    def changes(self) -> list[Change]:
+        """Everything that is listed: what differs, what did, and who logged in."""
+        return [*self.ledger.open.values(), *self.ledger.reverted.values(), *self.logins.values()]
+
+    def count(self, change: str) -> int:
+        """How many items differ now in this way."""
+        return sum(item.change == change for item in self.ledger.open.values())
+
+    def take_in(self, look: Look, now: int, *, settled: bool = False) -> bool:
+        """Takes a look in, and seals where first boot is over (`settled`); whether anything is other than before."""
+        kept = {key: one for key, one in self.unreadable.items() if not look.covers(*key)}
+        self.unreadable = {**kept, **{(one.kind, one.key): one for one in look.unreadable}}
+
+        def in_scope(key: Key) -> bool:
+            return look.covers(*key) and not self._is_unreadable(key)
+
+        seen = {(change.kind, change.key): change for change in look.changes}
+        memory, delta = self.memory, Delta()
+        if settled and not memory.sealed:
+            self._seal = seal.of(seen)
+            memory = replace(memory, sealed=now, seal=seal.digest(self._seal))
+            delta.put["seal"] = self._seal.values()
+            self._log(f"first boot is over: {len(self._seal)} items of this instance are sealed")
+        found = {key: change for key, change in seen.items() if change.path_class != "sealed"}
+        if memory.sealed:
+            found |= seal.compare(self._seal, seen, in_scope)
+        self.ledger, moved = advance(self.ledger, found, in_scope, now, latch=bool(memory.sealed))
+        if is_empty(moved) and not delta.put:
+            return False
+        self.write(memory, Delta({**delta.put, **moved.put}, moved.drop))
+        return True
+
+    def take_in_logins(self, logins: list[Change], now: int) -> bool:
+        """Adds who logged in, for good; whether any of them is new."""
+        fresh = [replace(login, first_seen=now) for login in logins if (login.kind, login.key) not in self.logins]
+        if not fresh:
+            return False
+        self.logins |= {(login.kind, login.key): login for login in fresh}
+        self.write(self.memory, Delta({"login": fresh}))
+        return True
+
+    def _is_unreadable(self, key: Key) -> bool:
+        """What cannot be read was not seen: it has not been put right."""
+        kind, name = key
+        return key in self.unreadable or any(
+            kind == other and name.startswith(top.rstrip("/") + "/") for other, top in self.unreadable
+        )
+
+    def write(self, memory: Memory, delta: Delta | None = None) -> None:
+        """Puts it on the disk. What cannot be written stays in memory, and is written with what comes next."""
+        self.memory = memory
+        try:
+            if self._stale:
+                self._store.rewrite(memory, self._everything())
+            else:
+                self._store.write(memory, delta)
+        except sqlite3.Error as error:
+            if not self._stale:
+                self._log(f"state.db cannot be written ({error}): what is known now would not survive a restart")
+            self._stale = True
+        else:
+            self._stale = False
+
+    def _everything(self) -> Delta:
+        return Delta(
+            {
+                "open": self.ledger.open.values(),
+                "reverted": self.ledger.reverted.values(),
+                "seal": self._seal.values(),
+                "login": self.logins.values(),
+            }
+        )
+
+    def close(self) -> None:
+        """Closes `state.db`."""
+        self._store.close()
