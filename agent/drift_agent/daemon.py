@@ -9,11 +9,12 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from threading import Event, Lock, Thread
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 from drift_agent import __version__
 from drift_agent.clock import Clock, SystemClock
@@ -27,13 +28,16 @@ from drift_agent.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, DriftlineError
 from drift_agent.identity import Identity, is_baked_hostname, resolve
 from drift_agent.image.manifest import Manifest
 from drift_agent.metrics import METRIC_NAMES
+from drift_agent.metrics.metric import OutputStats
 from drift_agent.metrics.runner import Runner
 from drift_agent.model import State
 from drift_agent.recorder import Recorder, drift_recorder
 from drift_agent.ship.shipper import Shipping
 from drift_agent.ship.spool import Spool
 from drift_agent.state_dir import StateDir
+from drift_agent.status import StatusServer, readable_times
 from drift_agent.systemd import Notifier
+from drift_agent.units import rfc3339
 
 LOG: Final = logging.getLogger("driftline.agent")
 
@@ -55,6 +59,8 @@ class Agent:
         self._threads: list[Thread] = []
         self._failed = False
         self._machine_ends = False
+        self._started = clock.time_ns()
+        self._identity: Identity | None = None
         self._detector: Detector | None = None
         self._shipping: Shipping | None = None
 
@@ -69,7 +75,8 @@ class Agent:
             runner = Runner(self._config.metrics, self._config.agent.interval, self._clock, outputs=self._output_stats)
             spool = Spool.open(str(state.path / "spool.db"), self._config.spool, self._config.outputs, self._clock)
             try:
-                self._run(state.path, runner, spool)
+                with StatusServer(state.path, lambda: self._status(runner)):
+                    self._run(state.path, runner, spool)
             finally:
                 runner.close()
                 spool.close()
@@ -99,6 +106,7 @@ class Agent:
         flush = config.agent.flush_interval or config.agent.interval
         letters = str(folder / "dead-letter.jsonl")
         shipping = self._shipping = Shipping(spool, config.outputs, flush, identity.instance, self._clock, letters)
+        self._identity = identity
         recorder.identify(identity)
         shipping.start()
         self._detector = make_detector(config, identity, folder, self._clock, recorder, shipping)
@@ -120,8 +128,35 @@ class Agent:
         self._threads.append(thread)
         thread.start()
 
-    def _output_stats(self) -> tuple[()]:
-        return ()
+    def _output_stats(self) -> Sequence[OutputStats]:
+        """What `internal_write` says of each output."""
+        status = self._shipping.status() if self._shipping is not None else {"outputs": []}
+        return [
+            OutputStats(
+                output=one["name"],
+                metrics_written=one["written"],
+                metrics_dropped=one["dropped"],
+                metrics_rejected=one["rejected"],
+                write_errors=one["errors"],
+                write_time_ns=one["write_ns"],
+                buffer_size=sum(one["waiting"].values()),
+                buffer_limit=status["spool"]["max_bytes"],
+            )
+            for one in status["outputs"]
+        ]
+
+    def _status(self, runner: Runner) -> dict[str, Any]:
+        """The document of `drift-agent status`; what has not started yet is absent."""
+        document: dict[str, Any] = {"version": __version__, "pid": os.getpid(), "started": rfc3339(self._started)}
+        if self._identity is not None:
+            document["identity"] = asdict(self._identity)
+        if self._detector is not None:
+            document["drift"] = self._detector.status()
+        document["metrics"] = {name: asdict(stats) for name, stats in runner.stats.items()}
+        if self._shipping is not None:
+            document |= self._shipping.status()
+            readable_times(document)
+        return document
 
     # ---------------------------------------------------------------------------------------- running
 

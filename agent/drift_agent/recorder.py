@@ -18,7 +18,7 @@ class Put(Protocol):
 
     def __call__(
         self, lines_by_lane: Mapping[Lane, Sequence[str]], *, offsets: Mapping[str, bytes] | None = None
-    ) -> object: ...
+    ) -> bool: ...
 
 
 class Recorder:
@@ -47,17 +47,19 @@ class Recorder:
         for lane in dict.fromkeys(lane for lane, _ in held):
             self.record(lane, [point for held_lane, point in held if held_lane == lane])
 
-    def record(self, lane: Lane, points: Sequence[Point], offsets: Mapping[str, bytes] | None = None) -> None:
-        """Puts `points` into the spool, with the log offsets that they came from in the same transaction."""
+    def record(self, lane: Lane, points: Sequence[Point], offsets: Mapping[str, bytes] | None = None) -> bool:
+        """Puts `points` into the spool, with the log offsets that they came from in the same transaction.
+
+        False where the offsets could not be stored, and so the points were not: what they came from must be read again.
+        """
         with self._lock:
             encoder = self._encoders.get(lane)
             if encoder is None:
                 self._held.extend((lane, point) for point in points)
                 del self._held[:-MAX_HELD]
-                return
+                return True
             lines = _encode(encoder, points)
-        if lines or offsets:
-            self._put({lane: lines}, offsets=offsets)
+        return not (lines or offsets) or self._put({lane: lines}, offsets=offsets)
 
 
 def _encode(encoder: Encoder, points: Sequence[Point]) -> list[str]:

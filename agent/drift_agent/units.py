@@ -1,8 +1,10 @@
-"""Durations and sizes as people write them. Pure."""
+"""Durations, sizes and times as people write them. Pure."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DURATION_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d|w)")
 _SECONDS: Final = {
     "ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0,
@@ -62,3 +64,11 @@ def format_bytes(count: int) -> str:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1024
     return f"{value:.1f} TiB"
+
+
+def rfc3339(nanoseconds: int | None) -> str | None:
+    """`2026-01-31T12:00:00.123456Z`; None for None. Every time that fits in 64 bits has a year with four digits."""
+    if nanoseconds is None:
+        return None
+    moment = _EPOCH + timedelta(microseconds=nanoseconds // 1000)
+    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"

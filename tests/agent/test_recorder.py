@@ -21,8 +21,9 @@ class Taken:
 
     def __call__(
         self, lines_by_lane: Mapping[Lane, Sequence[str]], *, offsets: Mapping[str, bytes] | None = None
-    ) -> None:
+    ) -> bool:
         self.puts.append(({lane: list(lines) for lane, lines in lines_by_lane.items()}, offsets))
+        return True
 
 
 def sample(number: int = 0) -> Point:

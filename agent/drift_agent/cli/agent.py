@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
 
 def run_agent(config: ConfigOption = DEFAULT_PATH) -> None:
     """Runs the agent until it is told to end (SIGTERM, ctrl-C)."""
-    _load(config)
+    load_config(config)
     # The daemon never holds this command line's libraries: they would be a third of its memory.
     arguments = [sys.executable, "-I", "-m", "drift_agent.daemon", str(Path(config).absolute())]
     sys.stdout.flush()
@@ -41,7 +41,7 @@ def config_check(config: ConfigOption = DEFAULT_PATH) -> None:
     """Says whether the configuration is right, and what it comes to."""
     from drift_agent.metrics.runner import Runner
 
-    checked = _load(config)
+    checked = load_config(config)
     metrics = Runner(checked.metrics, checked.agent.interval, SystemClock()).names
     if not checked.outputs:
         raise ConfigError(f"{config}: has no [[outputs]]; add one with a url, such as 'http://influxdb.example:8086'")
@@ -57,7 +57,7 @@ def print_sample(config: ConfigOption = "") -> None:
     """Prints the line protocol of one sample, rates included. Needs no server, and leaves the spool as it is."""
     from drift_agent.sample import sample_lines
 
-    checked = _load(config or (DEFAULT_PATH if Path(DEFAULT_PATH).exists() else None))
+    checked = load_config(config or (DEFAULT_PATH if Path(DEFAULT_PATH).exists() else None))
     for line in sample_lines(checked, SystemClock()):
         sys.stdout.write(line + "\n")
 
@@ -66,12 +66,13 @@ def once(config: ConfigOption = DEFAULT_PATH) -> int:
     """One complete look and one sample, sent; the exit code is the agent's own verdict."""
     from drift_agent.sample import run_once
 
-    outcome = run_once(_load(config), SystemClock())
+    outcome = run_once(load_config(config), SystemClock())
     typer.echo(outcome.text)
     return outcome.exit_code
 
 
-def _load(path: str | None) -> Config:
+def load_config(path: str | None) -> Config:
+    """The configuration as the daemon reads it: file, environment, the metrics that there are."""
     from drift_agent.metrics import METRIC_NAMES
 
     return load(path, os.environ, METRIC_NAMES)

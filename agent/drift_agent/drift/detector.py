@@ -19,7 +19,7 @@ from drift_agent.drift.knowledge import Knowledge, Look
 from drift_agent.drift.points import Summary
 from drift_agent.drift.reporter import Emit, Reporter
 from drift_agent.drift.state import StateStore
-from drift_agent.drift.watch import MakeWatcher, NoWatcher, Watcher, watcher_of
+from drift_agent.drift.watch import WATCHED, MakeWatcher, NoWatcher, Watcher, watcher_of
 from drift_agent.errors import DriftlineError
 from drift_agent.identity import Identity
 from drift_agent.model import State
@@ -230,12 +230,12 @@ class Detector:
             "problem": self._problem,
             "watched": list(WATCHED) if self._watching else [],
             "degraded": self._watcher.problem,
-            "outstanding": len(self._ledger.open),
-            "reverted": len(self._ledger.reverted),
-            "unreadable": [f"{one.kind} {one.key}: {one.error}" for one in list(self._unreadable.values())[:20]],
+            "outstanding": len(self._knowledge.ledger.open),
+            "reverted": len(self._knowledge.ledger.reverted),
+            "unreadable": [f"{one.kind} {one.key}: {one.error}" for one in [*self._knowledge.unreadable.values()][:20]],
             "scan_at": self._scan_at,
             "scan_seconds": self._scan.seconds if self._scan else 0.0,
-            "sealed": self._memory.sealed,
+            "sealed": self._knowledge.memory.sealed,
         }
 
     def last_word(self, state: State) -> None:

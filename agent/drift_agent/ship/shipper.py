@@ -132,6 +132,8 @@ class Shipping:
             "written": numbers.written,
             "dropped": dropped[options.label],
             "rejected": numbers.rejected,
+            "errors": numbers.errors,
+            "write_ns": numbers.write_ns,
             "last_ack": numbers.last_ack or None,
             "last_error": numbers.last_error or None,
             "last_error_at": numbers.last_error_at or None,

@@ -1,6 +1,6 @@
 """`drift`: everything that an operator types."""
 
-from drift_agent.cli import agent, image
+from drift_agent.cli import agent, image, status
 from drift_agent.cli.common import make_app, run
 from drift_collector.cli import demo, report, serve, show, store, token, up
 
@@ -13,5 +13,6 @@ def main() -> None:
     app.add_typer(image.app, name="image")
     agent_app = make_app("The agent that is baked into every machine image (the same as drift-agent).")
     agent.register(agent_app)
+    status.register(agent_app)
     app.add_typer(agent_app, name="agent")
     run(app, "drift")

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from drift_agent.cli.common import OutputOption as OutputOption  # noqa: PLC0414 (beside its siblings)
 from drift_agent.cli.common import console, write_document
 from drift_collector.fleet.model import Fleet, Trusted
 from drift_collector.fleet.read import read_reports
@@ -34,10 +35,6 @@ ManifestsOption = Annotated[
         help="Folder of the trusted manifests; without one the agents' own word counts.",
         show_default=False,
     ),
-]
-OutputOption = Annotated[
-    str | None,
-    typer.Option("-o", "--output", metavar="FILE", help="Write to FILE instead of standard output."),
 ]
 
 

@@ -5,18 +5,17 @@ States are lower case, times RFC 3339 in UTC with whole nanoseconds cut to micro
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
+from drift_agent.units import rfc3339
 from drift_collector.fleet.model import Fleet, Reason, Systemic, Verdict
 from drift_collector.store.base import DriftItem
 
 REPORT_SCHEMA: Final = "driftline.report/1"
 SHOW_SCHEMA: Final = "driftline.show/1"
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def report_document(fleet: Fleet, now: int) -> dict[str, Any]:
@@ -45,14 +44,6 @@ def show_document(verdict: Verdict, items: Sequence[DriftItem], now: int) -> dic
         "instance": _verdict(verdict),
         "items": [_item(item) for item in items],
     }
-
-
-def rfc3339(nanoseconds: int | None) -> str | None:
-    """`2026-01-31T12:00:00.123456Z`; None for None. Every time that fits in 64 bits has a year with four digits."""
-    if nanoseconds is None:
-        return None
-    moment = _EPOCH + timedelta(microseconds=nanoseconds // 1000)
-    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 @cache
