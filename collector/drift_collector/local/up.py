@@ -75,7 +75,7 @@ def up(home: Home, console: Console, stop: Event, root: str = "/") -> None:
         collector = stack.enter_context(Collector(Options(str(home.store), port=0)))
         store = SqliteStore(str(home.store))
         stack.callback(store.close)
-        agent = LocalAgent(home.agent, Path(root), home.manifest, collector.url)
+        agent = LocalAgent(home.agent, Path(root), home.manifest, collector.url, host=socket.gethostname())
         process = stack.enter_context(AgentProcess(agent))
         console.print(f"Fleet page {collector.url}/ · store {home.store} · agent's log {home.agent / 'agent.log'}")
         console.print(f"Image {home.manifest} (remove it to bake anew) · ctrl-C ends it\n")
