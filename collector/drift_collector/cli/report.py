@@ -38,6 +38,9 @@ def report(
     floor: Annotated[
         float, typer.Option("--floor", min=0.0, max=1.0, help="Least share of them that must be fresh for exit 0.")
     ] = 1.0,
+    all_: Annotated[
+        bool, typer.Option("--all", help="List every instance of a large fleet on a terminal too.")
+    ] = False,
 ) -> int:
     """Says of every instance whether it still is what was baked, worst first."""
     now = time.time_ns()
@@ -50,5 +53,5 @@ def report(
     if format_ is ReportFormat.json:
         write_document(to_json(report_document(fleet, now)), output)
     else:
-        write_text(lambda console: print_report(fleet, console, now), output)
+        write_text(lambda console: print_report(fleet, console, now, everything=all_), output)
     return fleet.exit_code(floor)

@@ -17,7 +17,6 @@ REPORT_SCHEMA: Final = "driftline.report/1"
 SHOW_SCHEMA: Final = "driftline.show/1"
 
 
-
 def report_document(fleet: Fleet, now: int) -> dict[str, Any]:
     """`driftline.report/1`: the whole fleet, worst first. `now` is Unix ns."""
     return {

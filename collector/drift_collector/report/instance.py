@@ -10,7 +10,8 @@ from drift_agent.model import AttributeValue
 from drift_agent.text import shown
 from drift_collector.fleet.model import Fleet, Verdict
 from drift_collector.fleet.systemic import REST_KIND
-from drift_collector.report.table import age, plain, state_text, trust_line
+from drift_collector.report.columns import age
+from drift_collector.report.table import plain, state_text, trust_line
 from drift_collector.store.base import DriftItem
 
 _MARKS: Final = {

@@ -1,20 +1,20 @@
-"""The fleet as a table for people: right on a narrow and on a wide terminal, whole and plain in a pipe.
+"""The fleet for people: right on a narrow and on a wide terminal, whole and plain in a pipe.
 
-Everything that a host said is escaped (`shown`) and put in as plain text, never as markup.
+Everything that a host said is escaped and put in as plain text, never as markup.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from rich import box
-from rich.console import Console, RenderableType
-from rich.measure import Measurement
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from drift_agent.text import shown
-from drift_agent.units import format_duration
-from drift_collector.fleet.model import Fleet, Verdict, VerdictState
+from drift_collector.fleet.model import STATES, Fleet, Verdict, VerdictState
+from drift_collector.report.columns import COLUMNS, GAP, WHY, plain_lines, why, widths
 
 STYLES: Final[dict[VerdictState, str]] = {
     "drifted": "bold red",
@@ -26,46 +26,82 @@ STYLES: Final[dict[VerdictState, str]] = {
     "silent": "yellow",
     "clean": "green",
 }
-_SECOND: Final = 1_000_000_000
+
+MANY: Final = 50
+"""From here on a terminal gets the groups and the worst instances; a pipe gets every instance, always."""
+WORST: Final = 20
+MOST_GROUPS: Final = 20
+MOST_SYSTEMIC: Final = 10
 
 
-def print_report(fleet: Fleet, console: Console, now: int) -> None:
-    """The table, then the summary, then what was trusted. `now` is Unix ns; a pipe gets lines of any length."""
-    if fleet.verdicts:
-        print_whole(console, instances_table(fleet.verdicts, now, console.width if console.is_terminal else None))
+def print_report(fleet: Fleet, console: Console, now: int, *, everything: bool = False) -> None:
+    """The instances, then the summary, then what was trusted. `now` is Unix ns.
+
+    A terminal gets, of a large fleet, the groups and the worst instances, unless it asks for `everything`.
+    """
+    verdicts = fleet.verdicts
+    if not console.is_terminal:
+        for line in plain_lines(verdicts, now) if verdicts else ():
+            console.file.write(line + "\n")
+    elif len(verdicts) <= MANY or everything:
+        if verdicts:
+            console.print(instances_table(verdicts, now, console.width))
+    else:
+        _print_large(verdicts, console, now)
+    if verdicts:
         console.print()
-    for line in footer(fleet):
-        console.print(line)
+    for text in footer(fleet):
+        console.print(text)
 
 
-def instances_table(verdicts: Sequence[Verdict], now: int, width: int | None) -> Table:
-    """A row an instance. `width` is the terminal's, None for a pipe: narrow ones lose columns, never text."""
-    table = Table(box=box.SIMPLE_HEAD if width else None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
-    table.add_column("STATE", no_wrap=True)
-    table.add_column("INSTANCE", overflow="fold", min_width=8)
-    columns = [name for name, least in (("HOST", 80), ("IMAGE", 100), ("GROUP", 120)) if not width or width >= least]
-    for name in columns:
-        table.add_column(name, overflow="fold", min_width=6)
-    table.add_column("SEEN", no_wrap=True, justify="right")
-    table.add_column("WHY", overflow="fold", ratio=1 if width else None, min_width=16)
-    for verdict in verdicts:
-        host = verdict.host if verdict.host != verdict.instance else ""
-        cells = {"HOST": host, "IMAGE": verdict.image, "GROUP": verdict.group}
-        table.add_row(
-            state_text(verdict.state),
-            plain(verdict.instance),
-            *(plain(cells[name]) for name in columns),
-            Text(age(verdict.last_seen, now)),
-            plain("; ".join(reason.text for reason in verdict.reasons)),
+def instances_table(verdicts: Sequence[Verdict], now: int, width: int) -> Table:
+    """A row an instance, for a terminal of `width` cells: narrow ones lose columns, WHY folds, no text is cut."""
+    room = widths(verdicts, now, width)
+    columns = [column for column in COLUMNS if column.heading in room]
+    table = _table()
+    for column in columns:
+        table.add_column(
+            column.heading,
+            width=room[column.heading],
+            overflow="fold",
+            justify="right" if column.right else "left",
         )
+    left = width - sum(room.values()) - GAP * len(room)
+    longest = max((Text(why(verdict)).cell_len for verdict in verdicts), default=0)
+    table.add_column(WHY, width=max(len(WHY), min(left, longest)), overflow="fold")
+    for verdict in verdicts:
+        cells = [Text(column.cell(verdict, now)) for column in columns]
+        cells[0].stylize(STYLES[verdict.state])
+        table.add_row(*cells, Text(why(verdict)))
+    return table
+
+
+def groups_table(verdicts: Sequence[Verdict]) -> Table:
+    """A row for each group and image with a count by state, the worst first, at most `MOST_GROUPS`."""
+    counted: dict[tuple[str, str], Counter[VerdictState]] = {}
+    for verdict in verdicts:  # worst first, and so are the groups: by their worst instance
+        counted.setdefault((verdict.group, verdict.image), Counter())[verdict.state] += 1
+    table = _table()
+    table.add_column("GROUP", overflow="fold")
+    table.add_column("IMAGE", overflow="fold")
+    table.add_column("INSTANCES", overflow="fold")
+    for (group, image), counts in list(counted.items())[:MOST_GROUPS]:
+        table.add_row(plain(group), plain(image), counts_text(counts))
+    if len(counted) > MOST_GROUPS:
+        table.add_row("…", f"{len(counted) - MOST_GROUPS} more", "")
     return table
 
 
 def footer(fleet: Fleet) -> Iterator[Text]:
     """What is said below each report: gaps of the bake, counts, coverage, trust."""
-    for item in fleet.systemic:
+    for item in fleet.systemic[:MOST_SYSTEMIC]:
         where = f"{item.change} {item.kind} {item.key} on {item.instances} of {item.of} instances of {item.image}"
-        yield Text.assemble(("SYSTEMIC", "bold yellow"), f" {shown(where)}: a gap of the bake, not of an instance")
+        about = "about " if item.sampled else ""
+        yield Text.assemble(("SYSTEMIC", "bold yellow"), f" {about}{shown(where)}: a gap of the bake")
+    if len(fleet.systemic) > MOST_SYSTEMIC:
+        yield Text(
+            f"… and {len(fleet.systemic) - MOST_SYSTEMIC} more items on at least half of their image's instances"
+        )
     yield summary_line(fleet)
     yield Text(trust_line(fleet))
 
@@ -74,9 +110,8 @@ def summary_line(fleet: Fleet) -> Text:
     """`3 instances: 1 DRIFTED, 2 CLEAN · coverage 3/3 (100%)`"""
     count = len(fleet.verdicts)
     line = Text(f"{count} instance{'s' * (count != 1)}")
-    present = [(state, number) for state, number in fleet.summary().items() if number]
-    for position, (state, number) in enumerate(present):
-        line.append(", " if position else ": ").append(f"{number} ").append_text(state_text(state))
+    if count:
+        line.append(": ").append_text(counts_text(fleet.summary()))
     coverage = fleet.coverage
     line.append(f" · coverage {coverage.fresh}/{coverage.expected} ({percent(coverage.ratio)})")
     if fleet.terminated:
@@ -92,16 +127,10 @@ def trust_line(fleet: Fleet) -> str:
     return f"Trust: digests compared with {count} trusted manifest{'s' * (count != 1)}."
 
 
-def print_whole(console: Console, renderable: RenderableType) -> None:
-    """Prints without cutting or folding where no terminal is: as wide as its longest line, no spaces at line ends."""
-    if console.is_terminal:
-        console.print(renderable)
-        return
-    options = console.options.update(width=1_000_000, max_width=1_000_000)
-    needed = Measurement.get(console, options, renderable).maximum
-    lines = console.render_lines(renderable, options.update(width=needed, max_width=needed), pad=False)
-    for line in lines:
-        console.file.write("".join(segment.text for segment in line).rstrip() + "\n")
+def counts_text(counts: Mapping[VerdictState, int]) -> Text:
+    """`1 DRIFTED, 2 CLEAN`: the states that are there, worst first."""
+    parts = [Text(f"{counts[state]} ").append_text(state_text(state)) for state in STATES if counts.get(state)]
+    return Text(", ").join(parts)
 
 
 def state_text(state: VerdictState) -> Text:
@@ -114,14 +143,23 @@ def plain(text: str) -> Text:
     return Text(shown(text) or "-")
 
 
-def age(moment: int | None, now: int) -> str:
-    """How long ago, or ahead: `12s`, `2h 5m`, `+5m` for the future, `-` for never."""
-    if moment is None:
-        return "-"
-    seconds = (now - moment) // _SECOND
-    return f"+{format_duration(-seconds)}" if seconds < -1 else format_duration(max(0, seconds))
-
-
 def percent(ratio: float) -> str:
     """`100%` only where it is all of them."""
     return f"{int(ratio * 1000) / 10:g}%"
+
+
+def _print_large(verdicts: Sequence[Verdict], console: Console, now: int) -> None:
+    console.print(groups_table(verdicts))
+    unwell = sum(verdict.state != "clean" for verdict in verdicts)
+    worst = verdicts[: min(WORST, unwell)]
+    if worst:
+        console.print()
+        console.print(instances_table(worst, now, console.width))
+    hidden = [f"{unwell - len(worst)} more that are not clean"] if unwell > len(worst) else []
+    hidden += [f"{len(verdicts) - unwell} clean ones"] if unwell < len(verdicts) else []
+    console.print(f"… and {' and '.join(hidden)}; --all lists every instance", style="dim")
+
+
+def _table() -> Table:
+    # The box puts one cell between columns by itself.
+    return Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, GAP - 1, 0, 0), show_edge=False)

@@ -1,0 +1,102 @@
+"""Rows of a report as text, and which columns a terminal has room for. Pure.
+
+Every cell is safe to print: what a host said is escaped here.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from rich.cells import cell_len
+
+from drift_agent.text import shown
+from drift_agent.units import format_duration
+from drift_collector.fleet.model import Verdict
+
+GAP: Final = 2
+"""Spaces between two columns."""
+
+_SECOND: Final = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its heading, how a cell is made (`now` in Unix ns), how wide it may grow, whether it must stay."""
+
+    heading: str
+    cell: Callable[[Verdict, int], str]
+    widest: int = 40
+    needed: bool = False
+    right: bool = False
+
+
+COLUMNS: Final = (
+    Column("STATE", lambda verdict, _: verdict.state.upper(), needed=True),
+    Column("INSTANCE", lambda verdict, _: _cell(verdict.instance), widest=32, needed=True),
+    Column("HOST", lambda verdict, _: _cell(verdict.host), widest=32),
+    Column("IMAGE", lambda verdict, _: _cell(verdict.image), widest=28),
+    Column("GROUP", lambda verdict, _: _cell(verdict.group), widest=20),
+    Column("SEEN", lambda verdict, now: age(verdict.last_seen, now), needed=True, right=True),
+)
+"""In their order. The last column, WHY, takes what room is left."""
+
+WHY: Final = "WHY"
+
+
+def why(verdict: Verdict) -> str:
+    """All reasons in one line; empty where there is none."""
+    return shown("; ".join(reason.text for reason in verdict.reasons))
+
+
+def age(moment: int | None, now: int) -> str:
+    """How long ago, or ahead: `12s`, `2h 5m`, `+5m` for the future, `-` for never."""
+    if moment is None:
+        return "-"
+    seconds = (now - moment) // _SECOND
+    return f"+{format_duration(-seconds)}" if seconds < -1 else format_duration(max(0, seconds))
+
+
+def widths(verdicts: Sequence[Verdict], now: int, width: int) -> Mapping[str, int]:
+    """The columns that `width` has room for, and how wide each is; what is left is for WHY.
+
+    Columns go, last of the optional ones first, until WHY has a third of the width and 18 cells at least. A column of
+    hosts that says what the instances say is not worth its room.
+    """
+    wanted = {column.heading: _wanted(column, verdicts, now, width) for column in COLUMNS}
+    if all(verdict.host in ("", verdict.instance) for verdict in verdicts):
+        del wanted["HOST"]
+    optional = [column.heading for column in COLUMNS if not column.needed and column.heading in wanted]
+    room = width - max(18, width // 3)
+    while optional and sum(wanted.values()) + GAP * len(wanted) > room:
+        del wanted[optional.pop()]
+    excess = sum(wanted.values()) + GAP * len(wanted) - room
+    if excess > 0:
+        wanted["INSTANCE"] = max(8, wanted["INSTANCE"] - excess)
+    return wanted
+
+
+def plain_lines(verdicts: Sequence[Verdict], now: int) -> Iterator[str]:
+    """The whole table without a terminal: every column, nothing cut or folded, no spaces at the ends of lines."""
+    widest = {column.heading: len(column.heading) for column in COLUMNS}
+    for verdict in verdicts:
+        for column in COLUMNS:
+            widest[column.heading] = max(widest[column.heading], cell_len(column.cell(verdict, now)))
+    gap = " " * GAP
+    yield gap.join([*(_padded(column.heading, column, widest) for column in COLUMNS), WHY])
+    for verdict in verdicts:
+        cells = [_padded(column.cell(verdict, now), column, widest) for column in COLUMNS]
+        yield gap.join([*cells, why(verdict)]).rstrip()
+
+
+def _wanted(column: Column, verdicts: Sequence[Verdict], now: int, width: int) -> int:
+    longest = max((cell_len(column.cell(verdict, now)) for verdict in verdicts), default=0)
+    return max(len(column.heading), min(longest, column.widest, max(12, width // 3)))
+
+
+def _padded(text: str, column: Column, widest: Mapping[str, int]) -> str:
+    padding = " " * (widest[column.heading] - cell_len(text))
+    return padding + text if column.right else text + padding
+
+
+def _cell(text: str) -> str:
+    return shown(text) or "-"
