@@ -85,10 +85,13 @@ def lines_of(response: requests.Response, max_line: int) -> Iterator[bytes]:
 
 
 def text_of(response: requests.Response, limit: int = 4_000) -> str:
-    """The beginning of a short body, for an error's message."""
-    for block in response.iter_content(limit):
-        return bytes(block[:limit]).decode(errors="replace")
-    return ""
+    """A short body: its first `limit` bytes, bytes that are not UTF-8 replaced."""
+    text = bytearray()
+    for block in response.iter_content(min(limit, _BLOCK)):
+        text += block
+        if len(text) >= limit:
+            break
+    return bytes(text[:limit]).decode(errors="replace")
 
 
 def _reason(error: Exception) -> str:
