@@ -1,5 +1,6 @@
 """`init_store`: what is there afterwards, on real servers, and what it says where it cannot."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,7 @@ def test_on_1x_an_administrator_is_needed(influxd1_auth: Influxd1, tmp_path: Pat
 
 
 def test_on_2x_the_bucket_and_two_tokens_that_can_nothing_else(influxd2: Influxd2) -> None:
+    now = time.time_ns()  # within the retention
     name = influxd2.new_name()
     url = _url(influxd2, name, influxd2.org)
     environ = {"DRIFTLINE_TOKEN": influxd2.token}
@@ -67,19 +69,19 @@ def test_on_2x_the_bucket_and_two_tokens_that_can_nothing_else(influxd2: Influxd
     assert (again.write_token, again.read_token, again.had_tokens) == ("", "", True)
 
     def write(token: str) -> int:
-        body = lines([report("i-1", time=NOW)])
+        body = lines([report("i-1", time=now)])
         headers = {"Authorization": f"Token {token}"}
         return requests.post(f"{influxd2.url}/write?db={name}", data=body, headers=headers, timeout=10).status_code
 
     assert write(made.read_token) >= 400
     assert write(made.write_token) == 204
     store = open_store(url, {"DRIFTLINE_TOKEN": made.read_token})
-    assert [each.instance for each in store.newest(NOW, NOW)] == ["i-1"]
+    assert [each.instance for each in store.newest(now, now)] == ["i-1"]
     with pytest.raises(StoreError):
-        list(open_store(url, {"DRIFTLINE_TOKEN": made.write_token}).newest(NOW, NOW))
+        list(open_store(url, {"DRIFTLINE_TOKEN": made.write_token}).newest(now, now))
     other = open_store(_url(influxd2, influxd2.bucket), {"DRIFTLINE_TOKEN": made.read_token})
     with pytest.raises(StoreError):
-        list(other.newest(NOW, NOW))
+        list(other.newest(now, now))
 
 
 def test_on_2x_what_is_missing_is_asked_for(influxd2: Influxd2) -> None:
