@@ -69,7 +69,7 @@ class Later:
     body_may_be_at_fault: bool = False
 
 
-Outcome: TypeAlias = "Acked | NamedLines | SomeDropped | BadBody | TooLarge | Refused | Later"
+Outcome: TypeAlias = Acked | NamedLines | SomeDropped | BadBody | TooLarge | Refused | Later
 
 
 def classify(answer: Answer, lines: Callable[[], Sequence[bytes]], server: Server, now_ns: int) -> Outcome:

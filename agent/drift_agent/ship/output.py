@@ -30,7 +30,7 @@ class Output:
     """Sends bodies to one server. For one thread; `abort` may come from any."""
 
     def __init__(self, options: OutputOptions, http: HttpClient, clock: Clock) -> None:
-        self.options = options
+        self._options = options
         self._http = http
         self._clock = clock
         self._server: Server | None = None
@@ -39,6 +39,10 @@ class Output:
         self._secret_stamp: _Stamp | None = None
         self.clock_offset = 0.0
         """The server's clock minus ours (s), by the Date header of its last answer; exact to a second."""
+
+    @property
+    def options(self) -> OutputOptions:
+        return self._options
 
     @property
     def server(self) -> str:
@@ -53,7 +57,7 @@ class Output:
             return Sent(Refused(str(error)))
         try:
             server = self._server or self._probe(headers)
-            answer = self._http.exchange("POST", write_path(self.options, server), headers, body)
+            answer = self._http.exchange("POST", write_path(self._options, server), headers, body)
         except UnreachableError as error:
             return Sent(Later(str(error)))
         self._note_clock(answer)
@@ -78,7 +82,7 @@ class Output:
             stamp = _stamp(self._secret_file)
             self._secret = read_secret(self._secret_file)
             self._secret_stamp = stamp
-        value = authorization(self.options, self._secret)
+        value = authorization(self._options, self._secret)
         return {"Authorization": value} if value else {}
 
     def _probe(self, headers: dict[str, str]) -> Server:

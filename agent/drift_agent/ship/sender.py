@@ -11,16 +11,17 @@ later               everything waits: what the server asks for, and full jitter 
 
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from drift_agent.clock import Clock
+from drift_agent.config import OutputOptions
 from drift_agent.model import Lane
 from drift_agent.ship.answers import Acked, BadBody, Later, NamedLines, Refused, SomeDropped, TooLarge
 from drift_agent.ship.backoff import REFUSED_SECONDS, backoff
 from drift_agent.ship.dead_letter import DeadLetters
-from drift_agent.ship.output import Output
+from drift_agent.ship.output import Sent
 from drift_agent.ship.spool import Spool
 from drift_agent.ship.suspects import Group, Suspects, whole
 
@@ -52,13 +53,24 @@ class Numbers:
     retry_at: int = 0
 
 
+class Destination(Protocol):
+    """What a sender needs of an `Output`."""
+
+    @property
+    def options(self) -> OutputOptions: ...
+
+    def send(self, body: bytes, lines: Callable[[], Sequence[bytes]]) -> Sent: ...
+
+    def secret_changed(self) -> bool: ...
+
+
 class Sender:
     """Drives one output. `step` does one thing and says how long nothing is to be done; it is for one thread."""
 
     def __init__(
         self,
         spool: Spool,
-        output: Output,
+        output: Destination,
         dead_letters: DeadLetters,
         clock: Clock,
         flush: tuple[float, float],
@@ -197,15 +209,15 @@ class Sender:
         self._suspects.add(parts)
         self._spool.ack(self._label, [batch for batch in group.batches() if batch.id not in self._suspects.ids])
 
-    def _condemn(self, reasons: Mapping[bytes, str]) -> None:
-        self.numbers.rejected += len(reasons)
+    def _condemn(self, reasons: Mapping[bytes, str], count: int) -> None:
+        self.numbers.rejected += count
         self._dead.add(self._label, reasons, self._clock.time_ns())
         reason = next(iter(reasons.values()))
-        LOG.error("output %s: will never take %d lines, now in the dead letters: %s", self._label, len(reasons), reason)
+        LOG.error("output %s: never takes these %d lines, now in the dead letters: %s", self._label, count, reason)
 
     def _on_named(self, group: Group, reasons: Mapping[bytes, str], stored: bool) -> None:
-        self._condemn(reasons)
         rest = group.without(reasons)
+        self._condemn(reasons, group.count - (rest.count if rest else 0))
         if stored or rest is None:
             if rest is not None:
                 self._passed()
@@ -216,7 +228,7 @@ class Sender:
 
     def _on_some_dropped(self, group: Group, count: int, reason: str) -> None:
         if count >= group.count:
-            self._condemn(dict.fromkeys(group.lines(), reason))
+            self._condemn(dict.fromkeys(group.lines(), reason), group.count)
             self._close(group)
             return
         self._passed()  # the others are stored, and stored once more without harm while the bad ones are looked for
@@ -231,16 +243,17 @@ class Sender:
         if group.count > 1:
             self._replace(group, group.halves(self._acks))
         elif self._acks > group.mark and group in self._suspects.groups:
-            self._condemn(dict.fromkeys(group.lines(), reason))
+            self._condemn(dict.fromkeys(group.lines(), reason), group.count)
             self._close(group)
         else:
             self._set_aside(group)
 
     def _on_too_large(self, group: Group, reason: str) -> None:
         self._note_error(reason)
-        self._body_bytes = max(_MIN_BODY_BYTES, min(self._body_bytes, len(group.body())) // 2)
+        size = len(group.body())
+        self._body_bytes = max(_MIN_BODY_BYTES, min(self._body_bytes, size) // 2)
         if group.count > 1:
-            if len(group.pieces) == 1 or group in self._suspects.groups:
+            if len(group.pieces) == 1 or group in self._suspects.groups or size <= self._body_bytes:
                 self._replace(group, group.halves(self._acks))
             return
         self._on_bad_body(group, reason)
@@ -266,7 +279,7 @@ class Sender:
         self._set_aside(group)
         group.failures += 1
         if group.failures >= _POISON_FAILURES:
-            self._condemn(dict.fromkeys(group.lines(), reason))
+            self._condemn(dict.fromkeys(group.lines(), reason), group.count)
             self._close(group)
 
     def _set_aside(self, group: Group) -> None:
