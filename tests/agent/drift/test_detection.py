@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -26,7 +28,7 @@ class Machine:
     def __init__(self, folder: Path) -> None:
         self.root = folder / "root"
         for name in ("etc/cron.d", "usr/bin", "opt/app"):
-            (self.root / name).mkdir(parents=True)
+            (self.root / name).mkdir(parents=True, exist_ok=True)
         (self.root / "etc/motd").write_text("hello\n")
         (self.root / "usr/bin/tool").write_text("#!/bin/sh\n")
         manifest = folder / "manifest.jsonl"
@@ -80,8 +82,8 @@ class Machine:
         found = [point for _, point in self.points if point.measurement == "drift_item"]
         return {(point.fields["key"], point.tags["change"]) for point in found if point.fields["report"] == report}
 
-    def wait_for(self, holds: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + 10.0
+    def wait_for(self, holds: Callable[[], bool], what: str, seconds: float = 10.0) -> None:
+        deadline = time.monotonic() + seconds
         while not holds():
             assert time.monotonic() < deadline, f"{what}: {self.items()}, {self.log}"
             time.sleep(0.005)
@@ -171,3 +173,41 @@ def test_a_change_leaves_within_half_a_second(machine: Machine) -> None:
     took.sort()
     print(f"latency: median {took[25] * 1000:.0f} ms, p99 {took[-1] * 1000:.0f} ms")
     assert took[-1] < 0.5
+
+
+@pytest.mark.slow
+def test_a_burst_of_a_hundred_thousand_events_misses_nothing_and_leaves_a_core(tmp_path: Path) -> None:
+    """In 10,000 watched folders, written by another process; what no hint tells of the rescan finds."""
+    folders = [tmp_path / "root/srv" / f"{number // 100}" / f"{number % 100}" for number in range(10_000)]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        (folder / "file").write_text("as baked")
+    machine = Machine(tmp_path)
+    try:
+        cpu, began = time.process_time(), time.monotonic()
+        burst = (
+            "import os, sys\n"
+            "for turn in range(3):\n"
+            "    for number in range(10_000):\n"
+            "        path = f'{sys.argv[1]}/{number // 100}/{number % 100}/file'\n"
+            "        with open(path, 'w') as file: file.write('as baked')\n"  # modify, close
+            "        os.utime(path)\n"  # attributes
+            "for number in range(0, 10_000, 1000):\n"
+            "    open(f'{sys.argv[1]}/{number // 100}/{number % 100}/left', 'w').close()\n"
+        )
+        subprocess.run([sys.executable, "-c", burst, str(tmp_path / "root/srv")], check=True)
+        wrote = time.monotonic() - began
+        left = {(f"/srv/{number // 100}/{number % 100}/left", "added") for number in range(0, 10_000, 1000)}
+        machine.wait_for(lambda: left <= machine.items(), "everything that was left behind", seconds=60.0)
+        machine.wait_for(lambda: machine.last("degraded") == 0, "hints are whole again", seconds=60.0)
+        took, used = time.monotonic() - began, time.process_time() - cpu
+        degraded = any(p.fields["degraded"] for _, p in machine.points if p.measurement == "drift")
+        print(
+            f"burst: written in {wrote:.1f} s, whole after {took:.1f} s and {used:.1f} s of CPU, degraded: {degraded}"
+        )
+        assert {key for key, change in machine.items() if change == "added"} == {key for key, _ in left}
+        assert used < took
+        (tmp_path / "root/srv/0/0/after").touch()
+        machine.wait_for(lambda: ("/srv/0/0/after", "added") in machine.items(), "hints after the burst", seconds=20.0)
+    finally:
+        machine.end()
