@@ -98,10 +98,15 @@ class Scan:
     def entries(self, key: str = "/") -> Iterator[Entry]:
         """The entry at `key` and everything below it, in order; nothing where there is nothing."""
         entry, folder = self._find(key)
-        if entry is not None:
-            yield entry
-        if folder is not None:
-            yield from self._below(folder)
+        stack = [] if folder is None else [folder]
+        try:
+            if entry is not None:
+                yield entry
+            yield from self._below(stack)
+        finally:
+            for open_folder in stack:
+                if open_folder.descriptor >= 0:
+                    os.close(open_folder.descriptor)
 
     def entry(self, key: str) -> Entry | None:
         """The entry at `key` alone; None where there is nothing, or nothing that the policy compares."""
@@ -138,31 +143,26 @@ class Scan:
         if folder.descriptor != self._root:
             os.close(folder.descriptor)
 
-    def _below(self, top: _Folder) -> Iterator[Entry]:
-        stack = [top]
-        try:
-            while stack:
-                folder = stack[-1]
-                name = next(folder.names, None)
-                if name is None:
-                    if len(stack) > 1 and stack[-2].descriptor < 0 and not self._open_again(stack[-2], folder):
-                        decision, _ = self._verdict(stack[-2].state)
-                        yield Entry(stack[-2].key, decision, b"", "was moved while it was scanned", hidden_below=True)
-                    os.close(stack.pop().descriptor)
-                    continue
-                entry, child = self._look(folder, name)
-                if entry is not None:
-                    yield entry
-                if child is not None:
-                    stack.append(child)
-                    if len(stack) > MAX_OPEN_FOLDERS:
-                        given_up = stack[-1 - MAX_OPEN_FOLDERS]
-                        os.close(given_up.descriptor)
-                        given_up.descriptor = -1
-        finally:
-            for folder in stack:
-                if folder.descriptor >= 0:
-                    os.close(folder.descriptor)
+    def _below(self, stack: list[_Folder]) -> Iterator[Entry]:
+        """Everything below the last folder of `stack`, which holds what is open; the caller closes that."""
+        while stack:
+            folder = stack[-1]
+            name = next(folder.names, None)
+            if name is None:
+                if len(stack) > 1 and stack[-2].descriptor < 0 and not self._open_again(stack[-2], folder):
+                    decision, _ = self._verdict(stack[-2].state)
+                    yield Entry(stack[-2].key, decision, b"", "was moved while it was scanned", hidden_below=True)
+                os.close(stack.pop().descriptor)
+                continue
+            entry, child = self._look(folder, name)
+            if child is not None:
+                stack.append(child)
+                if len(stack) > MAX_OPEN_FOLDERS:
+                    given_up = stack[-1 - MAX_OPEN_FOLDERS]
+                    os.close(given_up.descriptor)
+                    given_up.descriptor = -1
+            if entry is not None:
+                yield entry
 
     @staticmethod
     def _open_again(parent: _Folder, child: _Folder) -> bool:

@@ -1,0 +1,26 @@
+"""Which mounts stand below a root, and which of them the image brings."""
+
+from drift_agent.image.mounts import Mount, foreign, parse_fstab, parse_mountinfo
+
+MOUNTINFO = r"""22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
+23 22 0:5 / /proc rw - proc proc rw
+30 22 254:1 / /boot rw,relatime shared:2 master:1 - vfat /dev/vda15 rw
+31 22 0:40 / /srv/with\040space rw - tmpfs tmpfs rw
+32 22 0:41 / /srvother rw - tmpfs tmpfs rw
+broken line
+"""
+
+
+def test_mounts_are_told_as_paths_below_the_root() -> None:
+    assert set(parse_mountinfo(MOUNTINFO, "/")) == {"/proc", "/boot", "/srv/with space", "/srvother"}
+    assert parse_mountinfo(MOUNTINFO, "/srv") == {"/with space": Mount("/with space", "tmpfs", "tmpfs")}
+    assert parse_mountinfo(MOUNTINFO, "/")["/boot"] == Mount("/boot", "vfat", "/dev/vda15")
+
+
+def test_a_fstab_names_the_images_own_mounts() -> None:
+    text = "# c\nUUID=1 / ext4 defaults 0 1\nUUID=2 /boot/efi/ vfat x 0 1\n/swap none swap sw 0 0\nx /my\\040disk xfs\n"
+    assert parse_fstab(text) == ("/boot/efi", "/my disk")
+
+
+def test_what_the_image_does_not_bring_is_foreign() -> None:
+    assert set(foreign(parse_mountinfo(MOUNTINFO, "/"), ("/boot", "/proc"))) == {"/srv/with space", "/srvother"}

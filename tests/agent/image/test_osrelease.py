@@ -1,0 +1,51 @@
+"""What a root tree says of itself."""
+
+from pathlib import Path
+
+from drift_agent.image import osrelease
+from trees import Link, make_tree
+
+CLOUD_CFG = """users:
+   - default
+
+system_info:
+   # This will affect which distro class gets used
+   distro: debian
+   default_user:
+     name: debian
+     lock_passwd: True
+     groups: [adm, sudo]
+"""
+
+
+def test_the_distribution_decides_the_profile(tmp_path: Path) -> None:
+    for name, text, profile in [
+        ("d", 'PRETTY_NAME="Debian GNU/Linux 12"\nID=debian\nVERSION_ID="12"\n', "debian"),
+        ("u", "ID=ubuntu\n", "ubuntu"),
+        ("a", 'ID="amzn"\n', "amazon-linux"),
+        ("x", "ID=arch\n", "generic"),
+        ("b", 'ID="unclosed\n', "generic"),
+    ]:
+        make_tree(tmp_path / name, {"usr/lib/os-release": text, "etc/os-release": Link("../usr/lib/os-release")})
+        assert osrelease.profile_of(str(tmp_path / name)) == profile
+    assert osrelease.profile_of(str(tmp_path / "none")) == "generic"
+
+
+def test_links_of_a_root_are_followed_within_it(tmp_path: Path) -> None:
+    make_tree(tmp_path, {"etc/os-release": Link("/usr/lib/os-release"), "usr/lib/os-release": "ID=debian\n"})
+    assert osrelease.os_release(str(tmp_path)) == {"id": "debian"}
+
+
+def test_cloud_init_and_its_account_are_known_where_it_is_installed(tmp_path: Path) -> None:
+    assert osrelease.layers_of(str(tmp_path)) == ()
+    assert osrelease.sealed_accounts(str(tmp_path)) == ()
+    make_tree(tmp_path, {"etc/cloud/cloud.cfg": CLOUD_CFG})
+    assert osrelease.layers_of(str(tmp_path)) == ("cloud-init",)
+    assert osrelease.sealed_accounts(str(tmp_path)) == ("debian",)
+
+
+def test_only_what_can_be_a_hostname_is_one(tmp_path: Path) -> None:
+    make_tree(tmp_path, {"etc/hostname": "web-1\n"})
+    assert osrelease.hostname(str(tmp_path)) == "web-1"
+    (tmp_path / "etc/hostname").write_text("a b\x1b")
+    assert osrelease.hostname(str(tmp_path)) == ""
