@@ -21,21 +21,21 @@ _SECOND: Final = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: its heading, how a cell is made (`now` in Unix ns), how wide it may grow, whether it must stay."""
+    """One column: heading, how a cell is made (`now`: Unix ns), what share of the width it may take, if it stays."""
 
     heading: str
     cell: Callable[[Verdict, int], str]
-    widest: int = 40
+    share: float = 1.0
     needed: bool = False
     right: bool = False
 
 
 COLUMNS: Final = (
     Column("STATE", lambda verdict, _: verdict.state.upper(), needed=True),
-    Column("INSTANCE", lambda verdict, _: _cell(verdict.instance), widest=32, needed=True),
-    Column("HOST", lambda verdict, _: _cell(verdict.host), widest=32),
-    Column("IMAGE", lambda verdict, _: _cell(verdict.image), widest=28),
-    Column("GROUP", lambda verdict, _: _cell(verdict.group), widest=20),
+    Column("INSTANCE", lambda verdict, _: _cell(verdict.instance), share=1 / 3, needed=True),
+    Column("HOST", lambda verdict, _: _cell(verdict.host), share=1 / 5),
+    Column("IMAGE", lambda verdict, _: _cell(verdict.image), share=1 / 5),
+    Column("GROUP", lambda verdict, _: _cell(verdict.group), share=1 / 5),
     Column("SEEN", lambda verdict, now: age(verdict.last_seen, now), needed=True, right=True),
 )
 """In their order. The last column, WHY, takes what room is left."""
@@ -59,14 +59,14 @@ def age(moment: int | None, now: int) -> str:
 def widths(verdicts: Sequence[Verdict], now: int, width: int) -> Mapping[str, int]:
     """The columns that `width` has room for, and how wide each is; what is left is for WHY.
 
-    Columns go, last of the optional ones first, until WHY has a third of the width and 18 cells at least. A column of
+    Columns go, last of the optional ones first, until WHY has a quarter of the width and 18 cells at least. A column of
     hosts that says what the instances say is not worth its room.
     """
     wanted = {column.heading: _wanted(column, verdicts, now, width) for column in COLUMNS}
     if all(verdict.host in ("", verdict.instance) for verdict in verdicts):
         del wanted["HOST"]
     optional = [column.heading for column in COLUMNS if not column.needed and column.heading in wanted]
-    room = width - max(18, width // 3)
+    room = width - max(18, width // 4)
     while optional and sum(wanted.values()) + GAP * len(wanted) > room:
         del wanted[optional.pop()]
     excess = sum(wanted.values()) + GAP * len(wanted) - room
@@ -90,7 +90,7 @@ def plain_lines(verdicts: Sequence[Verdict], now: int) -> Iterator[str]:
 
 def _wanted(column: Column, verdicts: Sequence[Verdict], now: int, width: int) -> int:
     longest = max((cell_len(column.cell(verdict, now)) for verdict in verdicts), default=0)
-    return max(len(column.heading), min(longest, column.widest, max(12, width // 3)))
+    return max(len(column.heading), min(longest, max(12, int(width * column.share))))
 
 
 def _padded(text: str, column: Column, widest: Mapping[str, int]) -> str:
