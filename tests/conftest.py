@@ -6,11 +6,13 @@ under `CI=true` a skip is a failure, but for the programs that only the environm
 
 import os
 from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
 
 import need
+import product
 from servers import Influxd1, Influxd2, OpenGemini, VictoriaMetrics
 
 IN_CI = os.environ.get("CI") == "true"
@@ -122,3 +124,9 @@ def opengemini() -> Iterator[OpenGemini]:
     """openGemini for the whole session, where OPENGEMINI names its `ts-server`."""
     with OpenGemini(need.named("OPENGEMINI")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this checkout."""
+    return product.build_wheel(tmp_path_factory.mktemp("wheel"))
