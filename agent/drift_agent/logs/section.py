@@ -1,0 +1,200 @@
+"""One `[[logs]]` section: where its lines come from, what they become, and what must be kept of it."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Final, Protocol
+
+from drift_agent.config import LogOptions
+from drift_agent.errors import ConfigError
+from drift_agent.logs.access import AccessLog, Routes
+from drift_agent.logs.access_format import NAMED, compile_format
+from drift_agent.logs.handler import Counts, Handler
+from drift_agent.logs.journal import Journal, Spawn, spawn_journalctl
+from drift_agent.logs.json_log import JsonLog
+from drift_agent.logs.lines import compile_start
+from drift_agent.logs.message_log import PARSERS, MessageLog
+from drift_agent.logs.raw import RawLines
+from drift_agent.logs.regex_log import RegexLog
+from drift_agent.logs.severity import chosen_severities
+from drift_agent.logs.stamps import Stamps
+from drift_agent.logs.tail import Tail
+from drift_agent.model import Point
+
+FORMATS: Final = (*NAMED, *PARSERS, "json", "regex")
+"""What `format` may name; anything that holds `$` is an nginx log_format."""
+
+
+class Section(Protocol):
+    """Lines of one place, as points."""
+
+    more: bool
+    counts: Counts
+    label: str
+
+    def poll(self, now_ns: int, monotonic: float) -> list[Point]:
+        """The points of what came since the last poll."""
+
+    def offsets(self) -> Mapping[str, bytes]:
+        """What must be kept together with those points."""
+
+    def close(self) -> None: ...
+
+
+class FileSection:
+    """Files of a glob through one format."""
+
+    def __init__(self, key: str, label: str, tail: Tail, handler: Handler, counts: Counts, stamps: Stamps) -> None:
+        self.label = label
+        self.more = False
+        self.counts = counts
+        self._key = key
+        self._tail = tail
+        self._handler = handler
+        self._stamps = stamps
+
+    def poll(self, now_ns: int, monotonic: float) -> list[Point]:
+        for chunk in self._tail.poll(monotonic):
+            self._handler.feed(chunk, now_ns)
+        self.more = self._tail.more
+        self.counts.cut = self._tail.cut
+        return self._handler.points(now_ns)
+
+    def offsets(self) -> Mapping[str, bytes]:
+        kept = {self._key: self._tail.state()}
+        if isinstance(self._handler, JsonLog):
+            kept[f"{self._key}#types"] = json.dumps(self._handler.types.known).encode()
+        return kept
+
+    def close(self) -> None:
+        self._tail.close()
+
+
+class JournalSection:
+    """The systemd journal."""
+
+    def __init__(self, key: str, label: str, journal: Journal, counts: Counts) -> None:
+        self.label = label
+        self.more = False
+        self.counts = counts
+        self._key = key
+        self._journal = journal
+
+    def poll(self, now_ns: int, monotonic: float) -> list[Point]:
+        points = self._journal.poll(now_ns, monotonic)
+        self.more = self._journal.more
+        return points
+
+    def offsets(self) -> Mapping[str, bytes]:
+        state = self._journal.state()
+        return {self._key: state} if state else {}
+
+    def close(self) -> None:
+        self._journal.close()
+
+
+def check(options: LogOptions, index: int) -> None:
+    """Everything about a section that can be wrong before a line is read.
+
+    Raises:
+        ConfigError: naming the section's key.
+    """
+    make_section(options, index, "", {}, Stamps()).close()
+
+
+def make_section(
+    options: LogOptions,
+    index: int,
+    key: str,
+    restored: Mapping[str, bytes],
+    stamps: Stamps,
+    *,
+    spawn: Spawn = spawn_journalctl,
+) -> Section:
+    """The section of `options`, going on where `restored[key]` says.
+
+    Raises:
+        ConfigError: a bad pattern, format, route or severity.
+    """
+    counts = Counts()
+    label = options.name or (options.path if not options.journal else "journal")
+    only = _compile(options.pattern, index) if options.pattern else None
+    if options.journal:
+        raw = RawLines(_severities(options, index), stamps, counts)
+        journal = Journal(
+            options.name, options.from_, only, raw, counts, stamps, restored=restored.get(key), spawn=spawn
+        )
+        return JournalSection(key, label, journal, counts)
+    handler = _make_handler(options, index, only, counts, stamps)
+    if isinstance(handler, JsonLog):
+        handler.types.known.update(_restored_types(restored.get(f"{key}#types")))
+    tail = Tail(
+        options.path,
+        start=options.from_,
+        multiline=_compile_start(options, index),
+        restored=restored.get(key),
+    )
+    return FileSection(key, label, tail, handler, counts, stamps)
+
+
+def _make_handler(
+    options: LogOptions, index: int, only: re.Pattern[str] | None, counts: Counts, stamps: Stamps
+) -> Handler:
+    form, name = options.format, options.name
+    if "time" in options.tags:
+        raise ConfigError(f"logs[{index}].tags: 'time' cannot be the name of a tag")
+    if form in PARSERS:
+        raw = RawLines(_severities(options, index), stamps, counts)
+        return MessageLog(name, PARSERS[form], only, raw, counts, stamps)
+    if form == "json":
+        return JsonLog(name, options.tags, options.time_key, counts, stamps)
+    if form == "regex":
+        if only is None or not only.groupindex or "lines" in only.groupindex:
+            raise ConfigError(f"logs[{index}].pattern must hold named groups, (?P<name>…), other than 'lines'")
+        return RegexLog(name, only, options.tags, counts, stamps)
+    if form in NAMED or "$" in form:
+        try:
+            return AccessLog(name, compile_format(form), _routes(options, index), counts, stamps)
+        except ValueError as error:
+            raise ConfigError(f"logs[{index}].format {error}") from None
+    raise ConfigError(
+        f"logs[{index}].format = {form!r} is none of {', '.join(FORMATS)}, nor an nginx log_format (which holds '$')"
+    )
+
+
+def _severities(options: LogOptions, index: int) -> frozenset[int]:
+    try:
+        return chosen_severities(options.severities)
+    except ValueError as error:
+        raise ConfigError(f"logs[{index}].severities: {error}") from None
+
+
+def _compile(pattern: str, index: int) -> re.Pattern[str]:
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise ConfigError(f"logs[{index}].pattern: not a regular expression: {error}") from None
+
+
+def _compile_start(options: LogOptions, index: int) -> re.Pattern[bytes] | None:
+    if not options.multiline_start:
+        return None
+    try:
+        return compile_start(options.multiline_start)
+    except re.error as error:
+        raise ConfigError(f"logs[{index}].multiline_start: not a regular expression: {error}") from None
+
+
+def _routes(options: LogOptions, index: int) -> Routes:
+    try:
+        return Routes(options.routes)
+    except re.error as error:
+        raise ConfigError(f"logs[{index}].routes: not a regular expression: {error}") from None
+
+
+def _restored_types(kept: bytes | None) -> dict[str, str]:
+    try:
+        known = json.loads(kept or b"{}")
+    except ValueError:
+        return {}
+    return {str(name): str(kind) for name, kind in known.items()} if isinstance(known, dict) else {}
