@@ -41,7 +41,7 @@ class FieldTypes:
     def __init__(self) -> None:
         self.known: dict[str, str] = {}
 
-    def fit(self, name: str, value: object) -> FieldValue | None:
+    def fit(self, name: str, value: object) -> "FieldValue | None":
         """`value` in the field's type; None where it has none, or cannot be brought into it."""
         if isinstance(value, bool):
             found: FieldValue = value
