@@ -1,0 +1,130 @@
+"""`drift image`: exit codes, documents, and what is said."""
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+
+from commands import Commands
+from drift_agent.cli import image
+from trees import File, make_tree
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(image.app, name="image")
+
+
+@pytest.fixture
+def drift(capsys: pytest.CaptureFixture[str]) -> Commands:
+    return Commands(register, capsys=capsys)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return make_tree(tmp_path / "root", {"etc": {"motd": "hi\n", "hostname": "a\n"}, "usr/bin/tool": File("x", 0o755)})
+
+
+@pytest.fixture
+def manifest(drift: Commands, root: Path, tmp_path: Path) -> str:
+    path = str(tmp_path / "m.jsonl")
+    ended = drift("image", "bake", "--root", str(root), "--image", "web", "--version", "7", "-o", path)
+    assert ended.code == 0
+    assert "web@7" in ended.out
+    return path
+
+
+def test_an_equal_tree_ends_with_0(drift: Commands, root: Path, manifest: str) -> None:
+    ended = drift("image", "check", "--root", str(root), "--manifest", manifest)
+    assert ended.code == 0
+    assert ended.out.startswith("clean: ")
+    assert ended.err == ""
+
+
+def test_a_difference_ends_with_2_and_is_shown_with_control_characters_escaped(
+    drift: Commands, root: Path, manifest: str
+) -> None:
+    (root / "etc/motd").write_text("other\n")
+    (root / "etc/\x1b[31mred\n").write_text("")
+    ended = drift("image", "check", "--root", str(root), "--manifest", manifest)
+    assert ended.code == 2
+    assert "~ file /etc/motd\n    sha256: " in ended.out
+    assert "+ file /etc/\\x1b[31mred\\n" in ended.out
+    assert "\x1b" not in ended.out
+    assert "1 added, 0 removed, 1 modified" in ended.out
+
+
+def test_a_sealed_difference_counts_only_when_strict(drift: Commands, root: Path, manifest: str) -> None:
+    (root / "etc/hostname").write_text("web-1\n")
+    ended = drift("image", "check", "--root", str(root), "--manifest", manifest)
+    assert ended.code == 0
+    assert "[sealed]" in ended.out
+    assert drift("image", "check", "--root", str(root), "--manifest", manifest, "--strict").code == 2
+
+
+def test_the_document_names_its_schema_and_lists_each_change(
+    drift: Commands, root: Path, manifest: str, tmp_path: Path
+) -> None:
+    (root / "etc/motd").unlink()
+    (root / "etc/\udcff").write_text("")
+    output = tmp_path / "check.json"
+    ended = drift("image", "check", "--root", str(root), "--manifest", manifest, "--format", "json", "-o", str(output))
+    assert ended.code == 2
+    assert ended.out == ""
+    document = json.loads(output.read_text())
+    assert document["schema"] == "driftline.check/1"
+    assert document["state"] == "drifted"
+    removed, added = document["changes"]
+    assert removed["key"] == "/etc/motd"
+    assert removed["attributes"]["type"] == {"expected": "file", "actual": None}
+    assert added["key_base64"] == "L2V0Yy//"
+    assert added["key"] == "/etc/\\xff"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("check", "--root", "/none", "--manifest", "M"), 1, "cannot be opened as a root folder"),
+        (("check", "--root", "R", "--manifest", "/none"), 1, "bake one with"),
+        (("check", "--root", "R", "--manifest", "M", "--format", "xml"), 64, "xml"),
+        (("bake", "--root", "R", "--image", "a b", "-o", "O"), 64, "may hold"),
+        (("bake", "--root", "R", "--image", "a", "--profile", "arch", "-o", "O"), 64, "there is no profile"),
+        (("bake", "--root", "R", "--image", "a", "--built", "today", "-o", "O"), 64, "is no time"),
+        (("bake", "--root", "R", "--image", "a", "--built", "2026-01-01T00:00:00", "-o", "O"), 64, "no time zone"),
+        (("explain", "etc"), 64, "beginning with '/'"),
+        (("explain", "/etc", "--manifest", "M", "--profile", "debian"), 64, "not both"),
+    ],
+)
+def test_mistakes_end_with_one_sentence_and_their_code(
+    drift: Commands, root: Path, manifest: str, tmp_path: Path, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    places = {"R": str(root), "M": manifest, "O": str(tmp_path / "o")}
+    ended = drift("image", *(places.get(argument, argument) for argument in arguments))
+    assert ended.code == code
+    assert message in ended.err
+    assert ended.err.count("\n") == 1
+
+
+def test_the_time_of_the_build_is_given_and_never_read_from_a_clock(
+    drift: Commands, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def built(*more: str) -> str:
+        path = tmp_path / "b.jsonl"
+        assert drift("image", "bake", "--root", str(root), "--image", "a", "-o", str(path), *more).code == 0
+        return str(json.loads(path.read_bytes().split(b"\n")[0])["built"])
+
+    assert built() == ""
+    assert built("--built", "2026-01-31T12:00:00+02:00") == "2026-01-31T10:00:00Z"
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
+    assert built() == "1970-01-02T00:00:00Z"
+
+
+def test_explain_names_class_rule_layer_and_reason(drift: Commands, manifest: str) -> None:
+    ended = drift("image", "explain", "/etc/machine-id", "--profile", "debian")
+    assert ended.code == 0
+    assert ended.out.startswith("/etc/machine-id: sealed, severity high\n")
+    assert "from generic: /etc/{machine-id" in ended.out
+    assert "identity" in ended.out
+    assert "no rule names it" in drift("image", "explain", "/usr/bin/x", "--manifest", manifest).out
+    assert "from cloud-init" in drift("image", "explain", "/etc/fstab", "--profile", "debian").out
+    assert "frozen" in drift("image", "explain", "/etc/fstab", "--profile", "debian", "--no-cloud-init").out

@@ -1,0 +1,251 @@
+"""Checking a tree: exactly what was changed is found, and a clean tree has the header's digest."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from drift_agent.drift.check import Scope, check_paths, check_tree
+from drift_agent.errors import ManifestError
+from drift_agent.image.manifest import Manifest
+from drift_agent.image.policy import Policy, Rule
+from drift_agent.model import Change
+from trees import File, Link, Tree, bake_tree, make_tree
+
+TREE: Tree = {
+    "etc": {"hosts": "127.0.0.1\n", "hostname": "golden\n", "cron.d": {"job": "x"}, "link": Link("hosts")},
+    "usr/bin": {"tool": File("#!/bin/sh\n", 0o755), "other": File("#!/bin/sh\n", 0o755)},
+    "tmp": {"scratch": "x"},
+}
+POLICY = Policy.of([Rule("/tmp/**", "ignored"), Rule("/etc/{hostname,machine-id}", "sealed", severity="high")])
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return make_tree(tmp_path / "root", TREE)
+
+
+@pytest.fixture
+def manifest(root: Path, tmp_path: Path) -> Manifest:
+    return bake_tree(root, tmp_path / "m.jsonl", POLICY)
+
+
+def found(changes: list[Change]) -> set[tuple[str, str]]:
+    return {(change.change, change.key) for change in changes}
+
+
+def test_an_untouched_tree_is_clean_and_has_the_headers_digest(root: Path, manifest: Manifest) -> None:
+    result = check_tree(str(root), manifest)
+    assert result.changes == []
+    assert result.unreadable == []
+    assert result.observed == manifest.header.digest
+    assert result.scanned == sum(manifest.header.counts.values())
+    assert not result.differs
+
+
+def _same_size(root: Path) -> None:
+    status = (root / "etc/hosts").stat()
+    (root / "etc/hosts").write_text("127.0.0.2\n")
+    os.utime(root / "etc/hosts", ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def _replace_by_link(root: Path) -> None:
+    (root / "etc/hosts").unlink()
+    (root / "etc/hosts").symlink_to("/tmp/scratch")
+
+
+MUTATIONS: list[tuple[Callable[[Path], object], set[tuple[str, str]]]] = [
+    (_same_size, {("modified", "/etc/hosts")}),
+    (_replace_by_link, {("modified", "/etc/hosts")}),
+    (lambda root: (root / "etc/cron.d/evil").write_text("x"), {("added", "/etc/cron.d/evil")}),
+    (lambda root: (root / "usr/bin/.hidden").write_text("x"), {("added", "/usr/bin/.hidden")}),
+    (lambda root: (root / "usr/bin/tool").chmod(0o4755), {("modified", "/usr/bin/tool")}),
+    (lambda root: (root / "usr/bin/tool").unlink(), {("removed", "/usr/bin/tool")}),
+    (lambda root: (root / "usr/bin").chmod(0o777), {("modified", "/usr/bin")}),
+    (lambda root: os.link(root / "usr/bin/tool", root / "tmp/t"), {("modified", "/usr/bin/tool")}),
+    (lambda root: os.rename(root / "etc/cron.d", root / "etc/cron.e"), {
+        ("removed", "/etc/cron.d"), ("removed", "/etc/cron.d/job"), ("added", "/etc/cron.e"),
+        ("added", "/etc/cron.e/job"),
+    }),
+    (lambda root: os.mkfifo(root / "etc/fifo"), {("added", "/etc/fifo")}),
+    (lambda root: (root / "tmp/more").write_text("x"), set()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("mutate", "expected"), MUTATIONS)
+def test_each_kind_of_change_is_found_and_nothing_else(
+    root: Path, manifest: Manifest, mutate: Callable[[Path], object], expected: set[tuple[str, str]]
+) -> None:
+    mutate(root)
+    result = check_tree(str(root), manifest)
+    assert found(result.changes) == expected
+    assert (result.observed == manifest.header.digest) == (not expected)
+
+
+def test_a_modification_holds_just_the_attributes_that_differ(root: Path, manifest: Manifest) -> None:
+    (root / "usr/bin/tool").chmod(0o4755)
+    (change,) = check_tree(str(root), manifest).changes
+    assert change.expected == {"mode": "0755"}
+    assert change.actual == {"mode": "4755"}
+
+
+def test_sealed_differences_are_told_with_their_class_and_are_not_in_the_digest(root: Path, manifest: Manifest) -> None:
+    (root / "etc/hostname").write_text("web-1\n")
+    (root / "etc/machine-id").write_text("1\n")
+    result = check_tree(str(root), manifest)
+    assert [(c.key, c.change, c.path_class, c.severity) for c in result.changes] == [
+        ("/etc/hostname", "modified", "sealed", "high"),
+        ("/etc/machine-id", "added", "sealed", "high"),
+    ]
+    assert result.observed == manifest.header.digest
+    assert not result.differs
+
+
+def test_single_paths_are_compared_alone(root: Path, manifest: Manifest) -> None:
+    (root / "etc/hosts").write_text("x")
+    (root / "usr/bin/tool").unlink()
+    (root / "etc/new").write_text("x")
+    result = check_paths(str(root), manifest, ["/etc/hosts", "/etc/new", "/etc/cron.d/job"])
+    assert found(result.changes) == {("modified", "/etc/hosts"), ("added", "/etc/new")}
+    assert result.scope.covers("file", "/etc/new")
+    assert not result.scope.covers("file", "/usr/bin/tool")
+    assert found(check_paths(str(root), manifest, ["/usr/bin/tool"]).changes) == {("removed", "/usr/bin/tool")}
+
+
+def test_a_folder_that_came_or_went_is_compared_with_everything_below(root: Path, manifest: Manifest) -> None:
+    os.rename(root / "etc/cron.d", root / "etc/cron.e")
+    result = check_paths(str(root), manifest, ["/etc/cron.d", "/etc/cron.e", "/etc/cron.d/job"])
+    assert found(result.changes) == {
+        ("removed", "/etc/cron.d"),
+        ("removed", "/etc/cron.d/job"),
+        ("added", "/etc/cron.e"),
+        ("added", "/etc/cron.e/job"),
+    }
+    assert result.scope.covers("file", "/etc/cron.d/job")
+
+
+def test_a_folder_on_both_sides_is_compared_alone_or_on_request_as_a_tree(root: Path, manifest: Manifest) -> None:
+    (root / "etc/cron.d/job").write_text("other")
+    assert check_paths(str(root), manifest, ["/etc"]).changes == []
+    for tree in ("/etc", "/"):
+        assert found(check_paths(str(root), manifest, [], trees=[tree]).changes) == {("modified", "/etc/cron.d/job")}
+
+
+def test_an_empty_scope_stands_for_everything() -> None:
+    assert Scope().covers("user", "root")
+    assert not Scope(everything=False).covers("file", "/")
+    assert Scope(trees=("/",), everything=False).covers("file", "/etc")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes root to read as another user and come back")
+def test_what_cannot_be_read_is_told_and_is_no_removal(root: Path, manifest: Manifest, tmp_path: Path) -> None:
+    for parent in [tmp_path, *tmp_path.parents]:
+        parent.chmod(parent.stat().st_mode & 0o7777 | 0o755)
+    (root / "etc/cron.d").chmod(0o700)
+    (root / "etc/hosts").chmod(0o600)
+    os.seteuid(65534)
+    try:
+        result = check_tree(str(root), manifest)
+    finally:
+        os.seteuid(0)
+    assert {(entry.key, entry.error) for entry in result.unreadable} == {
+        ("/etc/cron.d", "Permission denied"),
+        ("/etc/hosts", "Permission denied"),
+    }
+    assert {change.key: change.actual for change in result.changes} == {
+        "/etc/cron.d": {"mode": "0700"},
+        "/etc/hosts": {"mode": "0600"},
+    }
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes root to read as another user and come back")
+def test_what_was_recorded_as_unreadable_is_no_difference_for_anybody(root: Path, tmp_path: Path) -> None:
+    for parent in [tmp_path, *tmp_path.parents]:
+        parent.chmod(parent.stat().st_mode & 0o7777 | 0o755)
+    tmp_path.chmod(0o777)
+    (root / "etc/cron.d").chmod(0o700)
+    (root / "etc/hosts").chmod(0o600)
+    os.seteuid(65534)
+    try:
+        manifest = bake_tree(root, tmp_path / "m.jsonl", POLICY)
+        as_user = check_tree(str(root), manifest)
+    finally:
+        os.seteuid(0)
+    as_root = check_tree(str(root), manifest)
+    for result in (as_user, as_root):
+        assert result.changes == []
+        assert result.unreadable == []
+        assert result.observed == manifest.header.digest
+    (root / "etc/hosts").chmod(0o644)
+    assert found(check_tree(str(root), manifest).changes) == {("modified", "/etc/hosts")}
+
+
+def test_a_damaged_line_is_named_where_it_matters(root: Path, manifest: Manifest, tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    raw = path.read_bytes()
+    path.write_bytes(raw.replace(b'{"kind":"file","key":"/usr"', b'{"kind":"file";"key":"/usr"'))
+    with Manifest.open(str(path)) as damaged, pytest.raises(ManifestError, match=r"line \d+ is not JSON"):
+        check_tree(str(root), damaged)
+
+
+# ------------------------------------------------------------------------------------------------ any tree
+
+names = st.sampled_from([b"a", b"b", b"a.b", b"c d", b"\xff\xfe", "é".encode(), b"x\ny", b"-"])
+contents = st.binary(max_size=4)
+folders: st.SearchStrategy[dict[bytes, object]] = st.recursive(
+    st.dictionaries(names, contents, max_size=4),
+    lambda below: st.dictionaries(names, st.one_of(contents, below), max_size=4),
+    max_leaves=12,
+)
+
+
+def write_tree(path: bytes, tree: dict[bytes, object]) -> None:
+    os.mkdir(path)
+    for name, node in tree.items():
+        below = path + b"/" + name
+        if isinstance(node, dict):
+            write_tree(below, node)
+        else:
+            assert isinstance(node, bytes)
+            with open(below, "wb") as file:
+                file.write(node)
+
+
+def flat(tree: dict[bytes, object], prefix: bytes = b"") -> dict[str, object]:
+    """Key → content, or None for a folder."""
+    found: dict[str, object] = {}
+    for name, node in tree.items():
+        key = prefix + b"/" + name
+        found[os.fsdecode(key)] = None if isinstance(node, dict) else node
+        if isinstance(node, dict):
+            found.update(flat(node, key))
+    return found
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(folders, folders)
+def test_the_difference_of_any_two_trees_is_found_exactly(
+    tmp_path_factory: pytest.TempPathFactory, before: dict[bytes, object], after: dict[bytes, object]
+) -> None:
+    tmp_path = tmp_path_factory.mktemp("t")
+    write_tree(os.fsencode(tmp_path / "before"), before)
+    write_tree(os.fsencode(tmp_path / "after"), after)
+    was, now = flat(before), flat(after)
+    expected = (
+        {("removed", key) for key in was.keys() - now.keys()}
+        | {("added", key) for key in now.keys() - was.keys()}
+        | {("modified", key) for key in was.keys() & now.keys() if was[key] != now[key]}
+    )
+    with bake_tree(tmp_path / "before", tmp_path / "m") as manifest:
+        clean = check_tree(str(tmp_path / "before"), manifest)
+        assert clean.changes == []
+        assert clean.observed == manifest.header.digest
+        result = check_tree(str(tmp_path / "after"), manifest)
+        by_path = check_paths(str(tmp_path / "after"), manifest, was.keys() | now.keys())
+    assert found(result.changes) == expected
+    assert found(by_path.changes) == expected
+    with bake_tree(tmp_path / "after", tmp_path / "n") as other:
+        assert result.observed == other.header.digest
