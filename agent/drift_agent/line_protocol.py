@@ -235,12 +235,12 @@ def _field_value(match: re.Match[str]) -> FieldValue:
     if quoted is not None:
         return _UNESCAPE_QUOTED.sub(r"\1", quoted)
     if integer is not None:
-        if int(integer) not in _INT64:
-            raise LineError(f"{integer}i does not fit in 64 bits")
+        if len(integer) > 20 or int(integer) not in _INT64:
+            raise LineError(f"{integer[:40]}i does not fit in 64 bits")
         return int(integer)
     if number is not None:
         value = float(number)
         if not math.isfinite(value):
-            raise LineError(f"{number} is out of range")
+            raise LineError(f"{number[:40]} is out of range")
         return value
     return boolean[0] in "tT"

@@ -20,7 +20,7 @@ _MEASUREMENT: Final = rf"(?:[^, \n\\]|{_ESCAPE})[^, \n\\]*+(?:{_ESCAPE}[^, \n\\]
 _NUMBER: Final = r"-?(?:(?:[1-8][0-9]{18}|[0-9]{1,18})i|[0-9]{1,40}+(?:\.[0-9]{0,40}+)?(?:e[-+]?[0-9]{1,2}+)?)"
 _FIELD: Final = rf'(?!time=){_NAME}=(?:{_NUMBER}|"[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*+"|true|false)'
 _LINE: Final = re.compile(
-    rf"((?!#){_MEASUREMENT}(?:,{_NAME}={_NAME})*+) ({_FIELD}(?:,{_FIELD})*+)"
+    rf"((?![#\t]){_MEASUREMENT}(?:,{_NAME}={_NAME})*+) ({_FIELD}(?:,{_FIELD})*+)"
     r"(?: (-?(?:[1-8][0-9]{18}|[0-9]{1,18})))?"
 )
 
@@ -80,7 +80,11 @@ def _read_strictly(text: str, now: int, unit: int) -> Line | BadLine | None:
     return Line(head, fields, stamp) if stamp in _INT64 else BadLine(text, "time outside range")
 
 
-_PARTS: Final = re.compile(rf'({_MEASUREMENT}(?:,{_NAME}={_NAME})*+) ((?:"(?:[^"\\]|\\.)*+"|[^" ])++)(?: (-?[0-9]+))?')
+# Of a line that the strict parser took: only where its parts end.
+_ANY_VALUE: Final = r'(?:"(?:[^"\\]|\\.)*+"|[^, "]++)'
+_PARTS: Final = re.compile(
+    rf"({_MEASUREMENT}(?:,{_NAME}={_NAME})*+) ({_NAME}={_ANY_VALUE}(?:,{_NAME}={_ANY_VALUE})*+)(?: (-?[0-9]+))?"
+)
 
 
 def read_lines(text: str, now: int, unit: int = 1) -> Iterator[Line | BadLine]:
@@ -107,7 +111,7 @@ def fields_of(text: str) -> dict[str, FieldValue]:
 
 
 _TAG: Final = re.compile(rf",{_NAME}={_NAME}")
-_ONE_FIELD: Final = re.compile(rf'({_NAME})=("(?:[^"\\]|\\.)*+"|[^,"]++)')
+_ONE_FIELD: Final = re.compile(rf"({_NAME})=({_ANY_VALUE})")
 
 
 def canonical(head: str) -> str:
