@@ -89,10 +89,11 @@ class Database:
 
     def _prepare(self, max_bytes: int) -> None:
         run = self._connection.execute
-        # The write-ahead log is a sixteenth of the cap (and what one transaction adds to it), at most 4 MiB.
-        checkpoint_pages = max(16, min(1000, max_bytes // 16 // PAGE_BYTES))
-        run(f"PRAGMA page_size = {PAGE_BYTES}")
-        run("PRAGMA auto_vacuum = INCREMENTAL")
+        # The write-ahead log is a fifth of the cap (and what one transaction adds to it), at most 4 MiB.
+        checkpoint_pages = max(16, min(1000, max_bytes // 5 // PAGE_BYTES))
+        if not os.stat(self.path).st_size:
+            run(f"PRAGMA page_size = {PAGE_BYTES}")
+            run("PRAGMA auto_vacuum = INCREMENTAL")
         run("PRAGMA journal_mode = WAL").fetchall()
         run("PRAGMA synchronous = NORMAL")
         run(f"PRAGMA wal_autocheckpoint = {checkpoint_pages}").fetchall()
@@ -161,7 +162,8 @@ class Database:
         """Gives free pages back to the file system once more than half of the file is free, up to 4 MiB a call."""
         free, pages = self.number("PRAGMA freelist_count"), self.number("PRAGMA page_count")
         if free > max(16, pages // 2):
-            self._connection.execute("PRAGMA incremental_vacuum(1024)").fetchall()
+            # A row for each page, of no columns: only executescript steps through them all.
+            self._connection.executescript("PRAGMA incremental_vacuum(1024)")
             if free <= 1024:
                 self.truncate_log()
 

@@ -34,7 +34,7 @@ class Ring:
         dropped = []
         while self._bytes > self._max_bytes:
             held = self._held[self._first_to_go()]
-            self._forget(held.batch.id)
+            self.forget(held.batch.id)
             dropped.append((held.batch, held.owed))
         return dropped
 
@@ -52,15 +52,12 @@ class Ring:
         if held is not None:
             held.owed.discard(output)
             if not held.owed:
-                self._forget(id_)
+                self.forget(id_)
 
     def all(self) -> list[tuple[Batch, set[str]]]:
         """Everything, oldest first."""
         return [(held.batch, held.owed) for held in self._held.values()]
 
-    def clear(self) -> None:
-        self._held.clear()
-        self._bytes = 0
-
-    def _forget(self, id_: int) -> None:
+    def forget(self, id_: int) -> None:
+        """It is kept elsewhere now."""
         self._bytes -= len(self._held.pop(id_).batch.body)

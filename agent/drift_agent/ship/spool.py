@@ -19,6 +19,7 @@ from drift_agent.ship.ring import Ring
 LOG: Final = logging.getLogger("driftline.ship")
 
 T = TypeVar("T")
+_TRY_AGAIN_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ class Spool:
         self._database: Database | None = None
         self._output_ids: dict[str, int] = {}
         self._problem = ""
+        self._failed_at = 0.0
         self._closed = False
         self._memory = _Memory(next_id=clock.time_ns())
 
@@ -108,7 +110,7 @@ class Spool:
             for batch in cut(lane, lines_by_lane[lane], now, limit)
         ]
         with self._lock:
-            stored = self._flush_memory() and self._store(batches, offsets or {})
+            stored = self._may_try() and self._flush_memory() and self._store(batches, offsets or {})
             if not stored and not offsets:
                 for batch in batches:
                     self._keep_in_memory(batch)
@@ -246,22 +248,22 @@ class Spool:
     def _count_drop(self, label: str, points: int) -> None:
         self._memory.dropped[label] = self._memory.dropped.get(label, 0) + points
 
+    def _may_try(self) -> bool:
+        """Whether a file that could not be written is tried again already."""
+        return not self._problem or abs(self._clock.monotonic() - self._failed_at) >= _TRY_AGAIN_SECONDS
+
     def _flush_memory(self) -> bool:
-        """Stores what waits in memory, once the file can be written again."""
-        ring = self._memory.ring
-        if not len(ring):
-            return True
-        held = ring.all()
+        """Stores what waits in memory, once the file can be written again: each batch is wholly here or there."""
+        for batch, owed in self._memory.ring.all():
 
-        def work(database: Database) -> bool:
-            with database.transaction() as run:
-                for batch, owed in held:
+            def work(database: Database, batch: Batch = batch, owed: set[str] = owed) -> bool:
+                with database.transaction() as run:
                     rows.insert(run, batch, [self._output_ids[label] for label in owed])
-            return True
+                return True
 
-        if not self._attempt(work):
-            return False
-        ring.clear()
+            if not self._attempt(work):
+                return False
+            self._memory.ring.forget(batch.id)
         return True
 
     def _write_acks(self, database: Database) -> bool:
@@ -333,6 +335,8 @@ class Spool:
             LOG.error("%s cannot be written: %s; log tailing pauses, the rest waits in memory", self.path, problem)
         elif self._problem and not problem:
             LOG.warning("%s can be written again", self.path)
+        if problem:
+            self._failed_at = self._clock.monotonic()
         self._problem = problem
 
 

@@ -1,0 +1,313 @@
+"""The spool: what it promises of order, bounds, offsets, and of a file that is damaged or cannot be written."""
+
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from drift_agent.config import OutputOptions, SpoolOptions
+from drift_agent.errors import InputError
+from drift_agent.model import Lane
+from drift_agent.ship.batch import Batch
+from drift_agent.ship.spool import Spool
+from fakes import FakeClock
+
+A = OutputOptions(url="http://a.example:8086")
+B = OutputOptions(url="http://b.example:8086", lanes=("drift", "logs"))
+MANY = 1 << 30
+
+
+@contextmanager
+def opened(
+    folder: Path, *outputs: OutputOptions, max_bytes: int = 64 << 20, clock: FakeClock | None = None
+) -> Iterator[Spool]:
+    options = SpoolOptions(max_bytes=max_bytes, max_age=3600.0)
+    spool = Spool.open(folder / "spool.db", options, outputs or (A,), clock or FakeClock())
+    try:
+        yield spool
+    finally:
+        spool.close()
+
+
+def texts(batches: Sequence[Batch]) -> list[str]:
+    return [text.decode() for batch in batches for text in batch.split()]
+
+
+def take(spool: Spool, lane: Lane = "metrics", output: OutputOptions = A) -> list[str]:
+    return texts(spool.take(output.label, lane, MANY, MANY))
+
+
+def files(folder: Path) -> int:
+    return sum(os.stat(path).st_size for path in folder.iterdir() if path.name.startswith("spool.db"))
+
+
+def test_what_was_put_is_taken_newest_first_and_again_until_it_is_acknowledged(tmp_path: Path) -> None:
+    with opened(tmp_path) as spool:
+        spool.put({"metrics": ["m v=1 1", "m v=2 2"], "drift": ["d v=1 1"]})
+        spool.put({"metrics": ["m v=3 3"]})
+        assert take(spool) == ["m v=3 3", "m v=1 1", "m v=2 2"]
+        assert take(spool) == ["m v=3 3", "m v=1 1", "m v=2 2"]
+        spool.ack(A.label, spool.take(A.label, "metrics", 1, MANY))
+        assert take(spool) == ["m v=1 1", "m v=2 2"]
+        assert take(spool, "drift") == ["d v=1 1"]
+
+
+def test_what_waits_survives_a_new_start(tmp_path: Path) -> None:
+    with opened(tmp_path) as spool:
+        spool.put({"logs": ["l v=1 1"]}, offsets={"/var/log/a": b"17"})
+    with opened(tmp_path) as spool:
+        assert take(spool, "logs") == ["l v=1 1"]
+        assert spool.offsets() == {"/var/log/a": b"17"}
+        spool.put({}, offsets={"/var/log/a": b"", "/var/log/b": b"3"})
+        assert spool.offsets() == {"/var/log/b": b"3"}
+
+
+def test_each_output_is_owed_its_lanes_and_acknowledges_for_itself(tmp_path: Path) -> None:
+    with opened(tmp_path, A, B) as spool:
+        spool.put({"metrics": ["m v=1 1"], "drift": ["d v=1 1"]})
+        assert take(spool, "metrics", B) == []
+        spool.ack(B.label, spool.take(B.label, "drift", MANY, MANY))
+        assert take(spool, "drift", B) == []
+        assert take(spool, "drift", A) == ["d v=1 1"]
+        spool.ack(A.label, spool.take(A.label, "drift", MANY, MANY))
+        assert spool.stats().lanes["drift"].points == 0
+
+
+def test_limits_of_a_take_hold_but_for_the_first_batch(tmp_path: Path) -> None:
+    with opened(tmp_path) as spool:
+        for n in range(5):
+            spool.put({"metrics": [f"m v={n} {n}"] * 3})
+        assert len(spool.take(A.label, "metrics", 1, MANY)) == 1
+        assert len(spool.take(A.label, "metrics", 7, MANY)) == 2
+        assert len(spool.take(A.label, "metrics", MANY, 25)) == 1
+        newest = spool.take(A.label, "metrics", 1, MANY)[0]
+        assert newest.id not in [batch.id for batch in spool.take(A.label, "metrics", MANY, MANY, {newest.id})]
+
+
+def test_lines_that_no_output_takes_are_not_kept(tmp_path: Path) -> None:
+    with opened(tmp_path, B) as spool:
+        assert spool.put({"metrics": ["m v=1 1"]}, offsets={"a": b"1"})
+        assert spool.stats().lanes["metrics"].points == 0
+        assert spool.offsets() == {"a": b"1"}
+
+
+def test_stats_count_points_bytes_and_the_oldest_point(tmp_path: Path) -> None:
+    with opened(tmp_path, A, B) as spool:
+        spool.put({"logs": ["l v=1 5", "l v=1 3"]})
+        spool.put({"logs": ["l v=1 9"]})
+        stats = spool.stats()
+        assert (stats.lanes["logs"].points, stats.lanes["logs"].bytes, stats.lanes["logs"].oldest) == (3, 24, 3)
+        assert {label: lanes["logs"].points for label, lanes in stats.outputs.items()} == {A.label: 3, B.label: 3}
+
+
+def test_an_output_that_is_renamed_takes_over_what_waited(tmp_path: Path) -> None:
+    with opened(tmp_path, A) as spool:
+        spool.put({"metrics": ["m v=1 1"], "drift": ["d v=1 1"]})
+    with opened(tmp_path, B) as spool:
+        assert take(spool, "drift", B) == ["d v=1 1"]
+        assert spool.stats().lanes["metrics"].points == 0  # nobody takes metrics any more
+
+
+# ---------------------------------------------------------------------------------------------------------- bounds
+
+
+def test_what_the_cap_drops_is_the_oldest_of_the_lowest_lane_and_is_counted(tmp_path: Path) -> None:
+    with opened(tmp_path, A, B, max_bytes=1 << 20) as spool:
+        spool.put({"drift": ["d v=1 1"], "logs": ["l v=1 1"]})
+        made = 0
+        for n in range(400):
+            spool.put({"metrics": [f'm s="{"x" * 9000}" {n}']})
+            made += 1
+        stats = spool.stats()
+        kept = take(spool)
+        assert stats.lanes["drift"].points == stats.lanes["logs"].points == 1
+        assert 50 < len(kept) < made
+        assert kept[0].endswith(" 399")
+        assert kept[-1].endswith(f" {made - len(kept)}")
+        assert stats.dropped == {A.label: made - len(kept), B.label: 0}
+
+
+def test_logs_go_before_drift_does(tmp_path: Path) -> None:
+    with opened(tmp_path, max_bytes=1 << 20) as spool:
+        for n in range(200):
+            spool.put({"logs": [f'l s="{"x" * 9000}" {n}']})
+        spool.put({"metrics": ["m v=1 1"]})
+        for n in range(200):
+            spool.put({"drift": [f'd s="{"x" * 9000}" {n}']})
+        stats = spool.stats()
+        assert stats.lanes["logs"].points == stats.lanes["metrics"].points == 0
+        assert stats.lanes["drift"].points > 50
+
+
+def test_what_is_older_than_the_cap_of_age_is_dropped_and_counted(tmp_path: Path) -> None:
+    clock = FakeClock()
+    with opened(tmp_path, clock=clock) as spool:
+        spool.put({"drift": ["d v=1 1"]})
+        clock.advance(3000)
+        spool.put({"drift": ["d v=2 2"]})
+        clock.advance(1000)
+        spool.put({"metrics": ["m v=1 1"]})
+        assert take(spool, "drift") == ["d v=2 2"]
+        assert spool.stats().dropped == {A.label: 1}
+
+
+@pytest.mark.parametrize(("size", "per_put"), [(60, 100), (700, 3), (2100, 1), (2100, 20), (20_000, 20)])
+def test_the_files_stay_below_one_and_a_half_times_the_cap_and_shrink_again(
+    tmp_path: Path, size: int, per_put: int
+) -> None:
+    most = 0
+    with opened(tmp_path, max_bytes=1 << 20) as spool:
+        for n in range(max(20, 2_000_000 // (size * per_put))):
+            spool.put(
+                {"metrics": [f'm s="{"x" * size}" {n * per_put + i}' for i in range(per_put)]}, offsets={"a": b"%d" % n}
+            )
+            most = max(most, files(tmp_path))
+        assert 0.6 * (1 << 20) < most < 1.5 * (1 << 20)
+        while batches := spool.take(A.label, "metrics", 5000, 1 << 18):
+            spool.ack(A.label, batches)
+        assert files(tmp_path) < 300_000
+
+
+def test_one_put_that_is_larger_than_the_cap_is_bounded_too(tmp_path: Path) -> None:
+    with opened(tmp_path, max_bytes=1 << 20) as spool:
+        assert spool.put({"metrics": [f'm s="{"x" * 1000}" {n}' for n in range(5000)]}, offsets={"a": b"1"})
+        assert files(tmp_path) < 1.5 * (1 << 20)
+        stats = spool.stats()
+        assert stats.lanes["metrics"].points + stats.dropped[A.label] == 5000
+        assert spool.offsets() == {"a": b"1"}
+
+
+# ---------------------------------------------------------------------------------------------------- a damaged file
+
+
+def damage(path: Path) -> None:
+    """Overwrites the middle of the file, past its header."""
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xa5" * (size - 4096))
+
+
+def test_a_damaged_file_is_set_aside_whole_and_a_new_one_begun(tmp_path: Path) -> None:
+    with opened(tmp_path) as spool:
+        for n in range(100):
+            spool.put({"metrics": [f"m v={n} {n}"] * 50})
+    damage(tmp_path / "spool.db")
+    before = (tmp_path / "spool.db").read_bytes()
+    with opened(tmp_path) as spool:
+        assert spool.put({"metrics": ["m v=1 1"]})
+        assert take(spool) == ["m v=1 1"]
+        (aside,) = spool.stats().damaged
+    assert Path(aside).read_bytes() == before
+
+
+def test_damage_while_the_agent_runs_costs_what_was_in_the_file_and_no_more(tmp_path: Path) -> None:
+    with opened(tmp_path) as spool:
+        spool.put({"metrics": [f'm s="{"x" * 500}" {n}' for n in range(8000)]})
+        spool._opened().truncate_log()
+        damage(tmp_path / "spool.db")
+        take(spool)
+        assert spool.stats().damaged
+        assert spool.put({"metrics": ["m v=7 777"]})
+        assert take(spool)[0] == "m v=7 777"
+
+
+def test_a_newer_file_is_refused_and_left_alone(tmp_path: Path) -> None:
+    with opened(tmp_path):
+        pass
+    with sqlite3.connect(tmp_path / "spool.db") as connection:
+        connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(InputError, match="schema 99"), opened(tmp_path):
+        pass
+    assert [path.name for path in tmp_path.iterdir() if "damaged" in path.name] == []
+
+
+# ---------------------------------------------------------------------------------- a file that cannot be written
+
+
+def fill(spool: Spool) -> None:
+    """As a full disk: no page can be added (SQLite answers SQLITE_FULL)."""
+    database = spool._opened()
+    database.rows(f"PRAGMA max_page_count = {database.number('PRAGMA page_count')}")
+
+
+def free(spool: Spool) -> None:
+    spool._opened().rows("PRAGMA max_page_count = 1000000")
+    spool._clock.wait(Event(), 1.0)  # a file that failed is left in peace for a moment
+
+
+def until_full(spool: Spool) -> None:
+    fill(spool)
+    for n in range(2000):
+        spool.put({"metrics": [f'full s="{"x" * 500}" {n}']})
+        if not spool.writable:
+            return
+    raise AssertionError("it never became full")
+
+
+def test_on_a_full_disk_lines_wait_in_memory_and_reach_the_file_afterwards(tmp_path: Path) -> None:
+    with opened(tmp_path) as spool:
+        until_full(spool)
+        assert spool.put({"drift": ["d v=1 1"]})
+        assert take(spool, "drift") == ["d v=1 1"]  # it can leave all the same
+        assert spool.stats().lanes["drift"].points == 1
+        free(spool)
+        assert spool.put({"drift": ["d v=2 2"]})
+        assert spool.writable
+        assert take(spool, "drift") == ["d v=2 2", "d v=1 1"]
+    with opened(tmp_path) as spool:
+        assert take(spool, "drift") == ["d v=2 2", "d v=1 1"]
+
+
+def test_on_a_full_disk_log_lines_are_not_taken_for_their_file_is_the_buffer(tmp_path: Path) -> None:
+    with opened(tmp_path) as spool:
+        until_full(spool)
+        assert not spool.put({"logs": [f"l v=1 {n}" for n in range(1000)]}, offsets={"a": b"9"})
+        assert take(spool, "logs") == []
+        assert spool.offsets() == {}
+
+
+def test_what_is_acknowledged_on_a_full_disk_is_not_sent_again(tmp_path: Path) -> None:
+    with opened(tmp_path) as spool:
+        spool.put({"drift": ["d v=0 0"]})
+        until_full(spool)
+        spool.put({"drift": ["d v=1 1"]})
+        spool.ack(A.label, spool.take(A.label, "drift", MANY, MANY))
+        assert take(spool, "drift") == []
+        free(spool)
+        spool.put({"metrics": ["m v=1 1"]})
+        assert take(spool, "drift") == []
+    with opened(tmp_path) as spool:
+        assert take(spool, "drift") == []
+
+
+def test_memory_is_bounded_on_a_full_disk_and_what_it_drops_is_counted(tmp_path: Path) -> None:
+    with opened(tmp_path) as spool:
+        until_full(spool)
+        spool.put({"drift": ["d v=1 1"]})
+        before = sum(spool.stats().dropped.values())
+        for n in range(600):
+            spool.put({"metrics": [f'm s="{"x" * 10_000}" {n}']})
+        stats = spool.stats()
+        assert stats.lanes["metrics"].bytes < 8 << 20
+        assert sum(stats.dropped.values()) - before > 150
+        assert take(spool, "drift") == ["d v=1 1"]
+
+
+def test_a_folder_that_cannot_be_written_at_the_start_is_tried_again(tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    clock = FakeClock()
+    with opened(folder, clock=clock) as spool:
+        assert spool.put({"drift": ["d v=1 1"]})
+        assert take(spool, "drift") == ["d v=1 1"]
+        assert not spool.stats().writable
+        folder.mkdir()
+        clock.advance(1.0)
+        assert spool.put({"drift": ["d v=2 2"]})
+        assert spool.writable
+    with opened(folder) as spool:
+        assert take(spool, "drift") == ["d v=2 2", "d v=1 1"]
