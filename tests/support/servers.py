@@ -159,12 +159,12 @@ class Server(ABC):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def request(self, method: str, path: str, **options: Any) -> requests.Response:  # noqa: ANN401 (requests' own)
+    def request(self, method: str, path: str, **options: Any) -> requests.Response:
         """One request to the server, with a timeout; no status is an error here."""
         options.setdefault("timeout", 30)
         return self._http.request(method, self.url + path, **options)
 
-    def demand(self, method: str, path: str, **options: Any) -> requests.Response:  # noqa: ANN401 (requests' own)
+    def demand(self, method: str, path: str, **options: Any) -> requests.Response:
         """`request`, and `ServerError` for a status of 400 and above."""
         response = self.request(method, path, **options)
         if response.status_code >= 400:
