@@ -96,18 +96,32 @@ class SqliteWriter:
             with self._lock, told(self.path):
                 self._heads.clear()
                 self._series_count = self._count_series()
-                self._connection.execute("PRAGMA incremental_vacuum").fetchall()
+            while (stop is None or not stop.is_set()) and self._shrink():
+                pass
         return deleted
+
+    def _shrink(self) -> bool:
+        """Gives some free pages back to the disk where they are many; those that are few will be filled again."""
+        with self._lock, told(self.path):
+            (free,) = self._connection.execute("PRAGMA freelist_count").fetchone()
+            (pages,) = self._connection.execute("PRAGMA page_count").fetchone()
+            if free * 5 < pages:
+                return False
+            # As a script: a pragma without rows is otherwise stepped once, and gives back one page.
+            self._connection.executescript(f"PRAGMA incremental_vacuum({_STEP // 10})")
+            return True
 
     def _step(self, query: str, *parameters: int) -> int:
         with self._lock, told(self.path):
             return self._connection.execute(query, parameters).rowcount
 
     def close(self) -> None:
-        """Ends the writer; what was acknowledged is on disk."""
+        """Ends the writer; what was acknowledged is on disk. May be called twice."""
         with self._lock:
             self._connection.close()
-            os.close(self._lock_file)
+            if self._lock_file >= 0:
+                os.close(self._lock_file)
+                self._lock_file = -1
 
     def _write(self, lines: Sequence[Line], bound_to: str | None, fresh: dict[str, _Series]) -> list[BadLine]:
         bad: list[BadLine] = []
