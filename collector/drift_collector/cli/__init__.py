@@ -1,12 +1,14 @@
 """`drift`: everything that an operator types."""
 
+import typer
+
 from drift_agent.cli import agent, image, status
 from drift_agent.cli.common import make_app, run
 from drift_collector.cli import demo, report, serve, show, store, token, up
 
 
-def main() -> None:
-    """Entry point of `drift`."""
+def command_line() -> typer.Typer:
+    """Every command of `drift`."""
     app = make_app("Is every server still what was baked, and how is it doing?")
     for command in (report, show, up, demo, serve, store, token):
         command.register(app)
@@ -15,4 +17,9 @@ def main() -> None:
     agent.register(agent_app)
     status.register(agent_app)
     app.add_typer(agent_app, name="agent")
-    run(app, "drift")
+    return app
+
+
+def main() -> None:
+    """Entry point of `drift`."""
+    run(command_line(), "drift")
