@@ -181,7 +181,8 @@ class Spool:
             for batch, owed in memory.ring.all():
                 lanes[batch.lane] = _with(lanes.get(batch.lane), batch)
                 for label in owed:
-                    by_output.setdefault(label, {})[batch.lane] = _with(by_output[label].get(batch.lane), batch)
+                    waiting = by_output.setdefault(label, {})
+                    waiting[batch.lane] = _with(waiting.get(batch.lane), batch)
             return SpoolStats(
                 {lane: lanes.get(lane, Waiting()) for lane in LANES},
                 {label: by_output.get(label, {}) for label in self._outputs},
