@@ -25,6 +25,9 @@ FORMATS: Final = (*NAMED, *PARSERS, "json", "regex")
 """What `format` may name; anything that holds `$` is an nginx log_format."""
 
 
+_ORDINALS_APART: Final = 5
+
+
 class Section(Protocol):
     """Lines of one place, as points."""
 
@@ -133,6 +136,7 @@ def make_section(
         start=options.from_,
         multiline=_compile_start(options, index),
         restored=restored.get(key),
+        first_ordinal=index * _ORDINALS_APART,
     )
     return FileSection(key, label, tail, handler, counts, stamps)
 

@@ -55,15 +55,19 @@ class Tail:
         start: str = "auto",
         multiline: re.Pattern[bytes] | None = None,
         restored: bytes | None = None,
+        first_ordinal: int = 0,
         max_poll_bytes: int = MAX_POLL_BYTES,
     ) -> None:
-        """`start`: auto, beginning or end. `restored`: a `state` of before; without it this is the first start."""
+        """`start`: auto, beginning or end. `restored`: a `state` of before; without it this is the first start.
+
+        Files are numbered from `first_ordinal` on: sections that begin elsewhere keep their lines' times apart.
+        """
         self._pattern = pattern
         self._start = start
         self._multiline = multiline
         self._max_poll_bytes = max_poll_bytes
         self._files: list[Followed] = []
-        self._next = 0
+        self._next = first_ordinal
         self._fresh = True
         self._complained: set[str] = set()
         self.more = False
