@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from drift_agent.cli.common import EPILOG, to_json, write_document
+from drift_agent.cli.common import EPILOG, write_document
 from drift_collector.cli.options import ManifestsOption, OutputOption, StoreOption, judged, trusted_in, write_text
 from drift_collector.fleet.systemic import with_systemic
-from drift_collector.report.document import report_document
+from drift_collector.report.document import report_json
 from drift_collector.report.table import print_report
 from drift_collector.store.open import open_store
 
@@ -51,7 +51,7 @@ def report(
     finally:
         opened.close()
     if format_ is ReportFormat.json:
-        write_document(to_json(report_document(fleet, now)), output)
+        write_document(report_json(fleet, now), output)
     else:
         write_text(lambda console: print_report(fleet, console, now, everything=all_), output)
     return fleet.exit_code(floor)

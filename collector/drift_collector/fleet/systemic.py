@@ -56,7 +56,7 @@ def with_missing(verdict: Verdict, items: Sequence[DriftItem]) -> Verdict:
     held = sum(_stands_for(item) for item in items)
     if held >= verdict.announced:
         return verdict
-    note = Reason("items-missing", f"only {held} of {verdict.announced} announced items are in the store")
+    note = Reason("items-missing", f"{held} of {verdict.announced} announced items are in the store")
     return replace(verdict, reasons=(*verdict.reasons, note))
 
 

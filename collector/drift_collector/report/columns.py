@@ -77,25 +77,27 @@ def widths(verdicts: Sequence[Verdict], now: int, width: int) -> Mapping[str, in
 
 def plain_lines(verdicts: Sequence[Verdict], now: int) -> Iterator[str]:
     """The whole table without a terminal: every column, nothing cut or folded, no spaces at the ends of lines."""
-    widest = {column.heading: len(column.heading) for column in COLUMNS}
-    for verdict in verdicts:
-        for column in COLUMNS:
-            widest[column.heading] = max(widest[column.heading], cell_len(column.cell(verdict, now)))
-    gap = " " * GAP
-    yield gap.join([*(_padded(column.heading, column, widest) for column in COLUMNS), WHY])
-    for verdict in verdicts:
-        cells = [_padded(column.cell(verdict, now), column, widest) for column in COLUMNS]
-        yield gap.join([*cells, why(verdict)]).rstrip()
+    rows = [[column.heading for column in COLUMNS]]
+    rows += [[column.cell(verdict, now) for column in COLUMNS] for verdict in verdicts]
+    widest = [max(map(_cells, cells)) for cells in zip(*rows, strict=True)]
+    last = [WHY, *map(why, verdicts)]
+    for cells, reasons in zip(rows, last, strict=True):
+        padded = [_padded(*each) for each in zip(cells, COLUMNS, widest, strict=True)]
+        yield (" " * GAP).join([*padded, reasons]).rstrip()
 
 
 def _wanted(column: Column, verdicts: Sequence[Verdict], now: int, width: int) -> int:
-    longest = max((cell_len(column.cell(verdict, now)) for verdict in verdicts), default=0)
+    longest = max((_cells(column.cell(verdict, now)) for verdict in verdicts), default=0)
     return max(len(column.heading), min(longest, max(12, int(width * column.share))))
 
 
-def _padded(text: str, column: Column, widest: Mapping[str, int]) -> str:
-    padding = " " * (widest[column.heading] - cell_len(text))
+def _padded(text: str, column: Column, width: int) -> str:
+    padding = " " * (width - _cells(text))
     return padding + text if column.right else text + padding
+
+
+def _cells(text: str) -> int:
+    return len(text) if text.isascii() else cell_len(text)
 
 
 def _cell(text: str) -> str:

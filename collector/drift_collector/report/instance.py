@@ -47,7 +47,7 @@ def _head(verdict: Verdict, now: int) -> Iterator[Text]:
         "never seen" if verdict.last_seen is None else f"seen {_ago(verdict.last_seen, now)}",
     ]
     if verdict.since is not None:
-        facts.append(f"so since {_ago(verdict.since, now)}")
+        facts.append(f"so for {age(verdict.since, now)}")
     yield Text("  " + " · ".join(facts))
 
 
@@ -69,8 +69,9 @@ def _item(item: DriftItem, now: int) -> Iterator[Text]:
         f"  ({shown(', '.join(details))})" if details else "",
     )  # fmt: skip
     yield from _attributes(item)
-    for line in item.diff.splitlines():
-        yield Text(f"    {shown(line)}", style=_DIFF_STYLES.get(line[:1], ""))
+    for line in item.diff.split("\n"):
+        if line:
+            yield Text(f"    {shown(line.expandtabs())}", style=_DIFF_STYLES.get(line[:1], ""))
 
 
 def _attributes(item: DriftItem) -> Iterator[Text]:

@@ -110,12 +110,10 @@ def test_clean_is_only_who_is_known_to_be(one: DriftReport, trusted: Any) -> Non
 )
 @given(REPORTS)
 def test_one_finding_more_never_makes_a_verdict_better(worse: dict[str, Any], one: DriftReport) -> None:
-    if one.state in ("terminated", "stopped", "drifted", "tainted", "pending", "unverified") and "state" in worse:
-        return  # another word takes the place of the first: that is no finding more
-    before = judge([replace(one, state="clean") if one.state == "terminated" else one], NOW).verdicts[0]
-    after = judge([replace(one, **{"state": "clean", **worse} if one.state == "terminated" else worse)], NOW).verdicts[
-        0
-    ]
+    if one.state == "terminated" or ("state" in worse and one.state != "clean"):
+        return  # no verdict; or another word takes the place of the first, and that is no finding more
+    (before,) = judge([one], NOW).verdicts
+    (after,) = judge([replace(one, **worse)], NOW).verdicts
     assert RANK[after.state] <= RANK[before.state]
 
 

@@ -13,7 +13,7 @@ from drift_agent.units import rfc3339
 from drift_collector.fleet.model import STATES, Verdict
 from drift_collector.fleet.systemic import with_systemic
 from drift_collector.fleet.verdict import judge
-from drift_collector.report.document import report_document, schema, show_document
+from drift_collector.report.document import report_document, report_json, schema, show_document
 from drift_collector.store.base import DriftItem
 from reports import NOW, TRUSTED, drifted, item, report
 
@@ -61,6 +61,14 @@ def test_nothing_at_all_is_a_report_too() -> None:
     assert document["trust"] == {"manifests": None}
 
 
+def test_the_text_of_a_report_has_an_instance_a_line() -> None:
+    for reports in ([], [report("i-1")], [report("i-1"), drifted("i-2")]):
+        fleet = judge(reports, NOW)
+        text = report_json(fleet, NOW)
+        assert json.loads(text) == report_document(fleet, NOW)
+        assert sum('"instance": "i-' in line for line in text.splitlines()) == len(reports)
+
+
 def test_the_silent_have_no_times() -> None:
     document = report_document(judge([], NOW, expected={"i-1"}), NOW)
     check(document, "driftline.report/1")
@@ -70,7 +78,9 @@ def test_the_silent_have_no_times() -> None:
 @given(ANY_TEXT, ANY_TEXT, st.integers(-(2**63), 2**63 - 1), st.integers(0, 2**63 - 1))
 def test_hostile_reports_make_valid_documents(name: str, host: str, time: int, count: int) -> None:
     hostile = report(name, host=host, image=host, group=name, time=time, since=time, added=count, state=host)
-    document = json.loads(to_json(report_document(judge([hostile], NOW), NOW)))
+    fleet = judge([hostile], NOW)
+    document = json.loads(report_json(fleet, NOW))
+    assert document == json.loads(to_json(report_document(fleet, NOW)))
     check(document, "driftline.report/1")
 
 
