@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from io import TextIOWrapper
 from typing import Annotated, Any, Final, NoReturn
 
 import typer
@@ -31,6 +32,9 @@ def make_app(help_: str) -> typer.Typer:
 
 def run(app: typer.Typer, program: str) -> NoReturn:
     """Runs a command line to its end: one sentence on stderr and the right exit code for every error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names that the terminal's encoding does not have
     try:
         result = app(prog_name=program, standalone_mode=False)
         sys.stdout.flush()
@@ -57,9 +61,14 @@ def fail(program: str, message: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
+class _Output(Console):
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError  # `run` knows what that means; rich would exit 1
+
+
 def console() -> Console:
     """Standard output; plain where it is no terminal, and then as wide as its lines are."""
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    return _Output(highlight=False, soft_wrap=not sys.stdout.isatty())
 
 
 def write_document(text: str, output: str | None) -> None:
