@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from threading import Event, Lock, Thread
@@ -22,11 +22,13 @@ from drift_agent.config import Config
 from drift_agent.config_file import load
 from drift_agent.drift.comparison import open_comparison
 from drift_agent.drift.detector import Detector
+from drift_agent.drift.first_boot import booted_at
 from drift_agent.drift.state import StateStore
 from drift_agent.ending import is_machine_ending, systemd_jobs, watch_cloud
 from drift_agent.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, DriftlineError
 from drift_agent.identity import Identity, is_baked_hostname, resolve
 from drift_agent.image.manifest import Manifest
+from drift_agent.logs.follower import Follower
 from drift_agent.metrics import METRIC_NAMES
 from drift_agent.metrics.metric import OutputStats
 from drift_agent.metrics.runner import Runner
@@ -43,6 +45,9 @@ LOG: Final = logging.getLogger("driftline.agent")
 
 IDENTITY_SECONDS: Final = 30.0
 DETECTOR_SECONDS: Final = 10.0
+LOG_SECONDS: Final = 1.0
+"""How often the logs are looked at."""
+
 DRAIN_SECONDS: Final = 10.0
 """How long the end may take to send what waits; what is left stays in the spool."""
 
@@ -111,6 +116,8 @@ class Agent:
         shipping.start()
         self._detector = make_detector(config, identity, folder, self._clock, recorder, shipping)
         self._start_thread("detector", self._detector.run, self.stop)
+        if config.logs:
+            self._start_thread("logs", follow_logs, self.stop, config, spool.offsets(), self._clock, recorder)
         self._start_thread("cloud", watch_cloud, self.stop, self._end_machine, self._clock)
 
     def _start_thread(self, name: str, target: Callable[..., None], *arguments: object) -> None:
@@ -237,7 +244,28 @@ def make_detector(
         drift_recorder(recorder, shipping.notify),
         log,
         clock_offset=shipping.clock_offset,
+        booted=booted_at(clock.time_ns()),
     )
+
+
+def follow_logs(stop: Event, config: Config, offsets: Mapping[str, bytes], clock: Clock, recorder: Recorder) -> None:
+    """Follows the configured logs until `stop` is set.
+
+    A batch that the spool did not take is offered again, and nothing more is read: the log files are the buffer.
+    """
+    follower = Follower(config.logs, offsets, clock)
+    try:
+        while True:
+            batch = follower.poll(clock.time_ns())
+            taken = recorder.record("logs", batch.points, batch.offsets)
+            if taken:
+                follower.confirm()
+            if not (taken and batch.more) and clock.wait(stop, LOG_SECONDS):
+                return
+            if stop.is_set():
+                return
+    finally:
+        follower.close()
 
 
 # ------------------------------------------------------------------------------------------------ process

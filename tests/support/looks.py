@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 
 from drift_agent.drift.check import CheckResult, Scope
+from drift_agent.drift.runtime.fact import Observation
 from drift_agent.model import Change, Unreadable
 
 
@@ -13,6 +14,7 @@ class FakeComparison:
 
     changes: list[Change] = field(default_factory=list)
     unreadable: list[Unreadable] = field(default_factory=list)
+    running: list[Change] = field(default_factory=list)
     digest: str = "1:sha256:image"
     policy_digest: str = "1:sha256:policy"
     looked_at: list[frozenset[str] | None] = field(default_factory=list)
@@ -30,6 +32,12 @@ class FakeComparison:
         scope = Scope(frozenset(("file", path) for path in paths), tuple(trees), everything=False)
         seen = (change for change in self.changes if scope.covers(change.kind, change.key))
         return replace(self._result(seen), observed="", scope=scope)
+
+    def runtime(self) -> Observation:
+        return Observation(list(self.running), [])
+
+    def compares(self, kind: str) -> bool:
+        return False
 
     def is_ignored(self, path: str) -> bool:
         return False

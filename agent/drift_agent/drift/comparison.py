@@ -1,11 +1,14 @@
 """The image and the machine side by side, as the detector asks for them."""
 
+import os
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Protocol
 
 from drift_agent.config import Config
 from drift_agent.drift.check import CheckResult, check_paths, check_tree
+from drift_agent.drift.runtime import gather
+from drift_agent.drift.runtime.fact import Observation
 from drift_agent.image.manifest import Manifest
 
 
@@ -25,6 +28,12 @@ class Comparison(Protocol):
 
     def paths(self, paths: Collection[str], trees: Collection[str]) -> CheckResult:
         """Looks at these paths alone, and at `trees` with everything below."""
+
+    def runtime(self) -> Observation:
+        """Looks at the facts of the running machine."""
+
+    def compares(self, kind: str) -> bool:
+        """Whether the image's policy compares this baked kind."""
 
     def is_ignored(self, path: str) -> bool:
         """Whether nothing at or below the folder `path` is compared."""
@@ -50,6 +59,14 @@ class ImageComparison:
     def paths(self, paths: Collection[str], trees: Collection[str]) -> CheckResult:
         """Looks at these alone."""
         return check_paths(self._root, self._manifest, paths, trees=trees)
+
+    def runtime(self) -> Observation:
+        """Looks at the running machine, where that is what stands at the root."""
+        return gather(self._manifest) if os.path.realpath(self._root) == "/" else Observation([], [])
+
+    def compares(self, kind: str) -> bool:
+        """Whether the policy names this baked kind."""
+        return kind in self._policy.kinds
 
     def is_ignored(self, path: str) -> bool:
         """Whether a watch of this folder could only tell of what nobody asks for."""

@@ -1,28 +1,31 @@
 """The detector: looks at the machine, remembers, and says what it found. One thread; decides when, never how.
 
 A complete scan at the start and every `scan_interval`; between them only the paths that a watcher hints at. What was
-found is taken in (`knowledge`), written to `state.db`, and only then leaves (`reporter`).
+found is taken in (`knowledge`), written to `state.db`, and only then leaves (`announcer`).
 """
 
-import os
-from collections.abc import Callable
-from threading import Event, RLock
+from collections.abc import Callable, Iterable
+from threading import Event
 from typing import Final
 
-from drift_agent import __version__
 from drift_agent.clock import Clock
 from drift_agent.config import Config
+from drift_agent.drift import first_boot
+from drift_agent.drift.announcer import Announcer, Basis
 from drift_agent.drift.check import CheckResult
 from drift_agent.drift.comparison import Comparison
 from drift_agent.drift.dirty import DirtySet
 from drift_agent.drift.knowledge import Knowledge, Look
-from drift_agent.drift.points import Summary
-from drift_agent.drift.reporter import Emit, Reporter
+from drift_agent.drift.logins import LOGIN, Logins
+from drift_agent.drift.poller import Poller
+from drift_agent.drift.reporter import Emit
+from drift_agent.drift.runtime import KINDS
+from drift_agent.drift.runtime.fact import Observation
 from drift_agent.drift.state import StateStore
 from drift_agent.drift.watch import WATCHED, MakeWatcher, NoWatcher, Watcher, watcher_of
 from drift_agent.errors import DriftlineError
 from drift_agent.identity import Identity
-from drift_agent.model import State
+from drift_agent.model import Change, State, Unreadable
 
 SLICE_SECONDS: Final = 0.5
 """Longest wait between two looks at `stop`, for a caller that sets it without `wake`."""
@@ -30,6 +33,11 @@ SLICE_SECONDS: Final = 0.5
 LEAST_PAUSE_SECONDS: Final = 1.0
 PAUSE_FACTOR: Final = 4.0
 """After a scan lost hints bring no other for this long: the first at least, else this many times its length."""
+
+RUNTIME_SECONDS: Final = 60.0
+LOGIN_SECONDS: Final = 15.0
+SETTLED_SECONDS: Final = 1.0
+"""How often what runs, who logged in and the end of first boot are looked at."""
 
 RETRY_SECONDS: Final = 60.0
 """How soon a manifest that could not be opened is tried again."""
@@ -54,42 +62,50 @@ class Detector:
         *,
         make_watcher: MakeWatcher | None = None,
         clock_offset: Callable[[], float] = lambda: 0.0,
+        booted: int = 0,
     ) -> None:
-        """`open_comparison` raises a DriftlineError where there is no manifest; `store` belongs to the detector now."""
+        """`open_comparison` raises a DriftlineError where there is no manifest; `store` belongs to the detector now.
+
+        `booted` (Unix ns; now): when the machine booted. Where nothing is remembered, that was its first boot.
+        """
         self._config = config
-        self._identity = identity
         self._open = open_comparison
         self._clock = clock
-        self._emit = emit
         self._log = log
-        self._clock_offset = clock_offset
-        self._lock = RLock()
         self._wake = Event()
         self._stop = Event()
-        self._silent = False
         self._dirty = DirtySet(self._wake.set, clock.monotonic)
         self._make_watcher = make_watcher or watcher_of(config.image.root)
         self._watcher: Watcher = NoWatcher()
-        self._watching = False
+        self._running = self._watching = False
         self._watch_problem = ""
-        self._reporter = Reporter(identity.instance, config.agent.report_interval, clock)
         self._comparison: Comparison | None = None
+        self._digests = ("", "")
         self._problem = ""
         self._started = clock.monotonic()
-        self._next_scan = clock.monotonic()
+        self._next_scan = self._next_runtime = self._next_settled = clock.monotonic()
         self._scan: CheckResult | None = None
         self._scan_at = 0
         self._scanned = 0.0
-        self._knowledge = Knowledge(store, log, clock.time_ns())
+        self._knowledge = Knowledge(store, log, min(booted or clock.time_ns(), clock.time_ns()))
+        self._announcer = Announcer(config, identity, self._knowledge, clock, emit, clock_offset)
+        self._logins = Logins(
+            config.image.root,
+            clock,
+            since=self._knowledge.memory.first_boot,
+            allowed=config.image.allow_logins,
+        )
+        self._first_boot_over = bool(self._knowledge.memory.sealed)
+        self._poller: Poller[tuple[list[Change], list[Unreadable]]] | None = None
 
     # ------------------------------------------------------------------------------------------- schedule
 
     def run(self, stop: Event) -> None:
         """Detects until `stop` is set; call `wake` after setting it for an end without delay."""
         self._stop = stop
-        self._watching = self._config.image.watch
+        self._running, self._watching = True, self._config.image.watch
         try:
-            self._state_now()
+            self._say()
             while not stop.is_set():
                 self.step()
                 self._wait(stop)
@@ -97,12 +113,16 @@ class Detector:
             pass
         finally:
             self._watcher.stop()
+            if self._poller is not None:
+                self._poller.stop()
             self._close_comparison()
 
     def once(self) -> State:
         """One complete look without watching, and its points; the state it came to."""
         self._full_scan()
-        self._state_now()
+        if self._comparison is not None and self._comparison.compares("user"):
+            self._take_in_logins([self._logins.look(self._stop)])
+        self._say()
         self._close_comparison()
         return self.current_state()
 
@@ -111,16 +131,20 @@ class Detector:
         if self._clock.monotonic() >= self._next_scan or self._seal_is_due():
             self._full_scan()
         self._look_at_dirty()
+        if self._comparison is not None and self._clock.monotonic() >= self._next_runtime:
+            self._look_at_runtime(self._comparison)
+        if self._poller is not None:
+            self._take_in_logins(self._poller.take())
         self._notice_watcher()
-        if self._reporter.due_in() <= 0.0:
-            self._state_now()
+        if self._announcer.due_in() <= 0.0:
+            self._say()
 
     def wake(self) -> None:
         """Ends a wait early: something is due, or `stop` was set."""
         self._wake.set()
 
     def _wait(self, stop: Event) -> None:
-        waits = [self._next_scan - self._clock.monotonic(), self._reporter.due_in(), SLICE_SECONDS]
+        waits = [self._next_scan - self._clock.monotonic(), self._announcer.due_in(), SLICE_SECONDS]
         ripe = self._dirty.ripe_in()
         if ripe is not None:
             waits.append(ripe)
@@ -137,21 +161,23 @@ class Detector:
             comparison = self._opened()
             self._dirty.take()
             result = comparison.tree(self._on_progress)
+            observed = comparison.runtime()
         except DriftlineError as error:
             self._cannot_compare(error)
             return
         self._problem = ""
         self._scan, self._scan_at, self._scanned = result, self._clock.time_ns(), self._clock.monotonic()
-        self._knowledge.take_in(_look(result), self._scan_at, settled=settled)
-        self._reporter.changed()
+        self._knowledge.take_in(_complete(result, observed), self._scan_at, settled=settled)
+        self._next_runtime = self._clock.monotonic() + RUNTIME_SECONDS
+        self._announcer.changed()
         self._watcher.scanned(began)
 
     def _on_progress(self) -> None:
         """A long scan neither holds the end up nor what there is to say."""
         if self._stop.is_set():
             raise _Stopped
-        if self._reporter.due_in() <= 0.0:
-            self._state_now()
+        if self._announcer.due_in() <= 0.0:
+            self._say()
 
     def _look_at_dirty(self) -> None:
         comparison, scan = self._comparison, self._scan
@@ -166,11 +192,29 @@ class Detector:
         except DriftlineError as error:
             self._cannot_compare(error)
             return
-        if self._knowledge.take_in(_look(result), self._clock.time_ns()):
-            self._reporter.changed()
+        self._take_in(Look(result.changes, result.unreadable, result.scope.covers))
         if self._knowledge.is_empty and scan.observed != comparison.digest:
             # What is said to be clean must add up: `observed` is only as new as the last complete scan.
             self._full_scan()
+
+    def _look_at_runtime(self, comparison: Comparison) -> None:
+        self._next_runtime = self._clock.monotonic() + RUNTIME_SECONDS
+        try:
+            observed = comparison.runtime()
+        except DriftlineError as error:
+            self._cannot_compare(error)
+            return
+        self._take_in(Look(observed.changes, observed.unreadable, lambda kind, _: kind in KINDS))
+
+    def _take_in_logins(self, answers: Iterable[tuple[list[Change], list[Unreadable]]]) -> None:
+        for logins, unreadable in answers:
+            self._take_in(Look([], unreadable, lambda kind, _: kind == LOGIN))
+            if self._knowledge.take_in_logins(logins, self._clock.time_ns()):
+                self._announcer.changed()
+
+    def _take_in(self, look: Look) -> None:
+        if self._knowledge.take_in(look, self._clock.time_ns()):
+            self._announcer.changed()
 
     def _rescan_soon(self, last: CheckResult) -> None:
         """At once, unless it was just done: a tree that never rests must not keep a core busy."""
@@ -181,10 +225,13 @@ class Detector:
         return self._scan is not None and not self._knowledge.memory.sealed and self._settled()
 
     def _settled(self) -> bool:
-        """Whether first boot is over: cloud-init has finished, or there is none, or it was waited for long enough."""
-        if self._clock.monotonic() - self._started >= self._config.image.settle:
-            return True
-        return cloud_init_is_done(self._config.image.root)
+        """Whether first boot is over, or was waited for long enough; looked at no more often than need be."""
+        now = self._clock.monotonic()
+        if not self._first_boot_over and now >= self._next_settled:
+            self._next_settled = now + SETTLED_SECONDS
+            waited = now - self._started >= self._config.image.settle
+            self._first_boot_over = waited or first_boot.is_over(self._config.image.root)
+        return self._first_boot_over
 
     def _opened(self) -> Comparison:
         """The manifest, opened anew: one that was replaced or removed must show.
@@ -193,18 +240,23 @@ class Detector:
         """
         self._close_comparison()
         self._comparison = self._open()
+        self._digests = (self._comparison.digest, self._comparison.policy_digest)
         if self._watching and isinstance(self._watcher, NoWatcher):
             self._watcher = self._make_watcher(self._dirty, self._comparison.is_ignored)
             self._watcher.start()
+        if self._running and self._poller is None and self._comparison.compares("user"):
+            self._poller = Poller("logins", self._logins.look, LOGIN_SECONDS, self._clock, self.wake)
+            self._poller.start()
         return self._comparison
 
     def _cannot_compare(self, error: DriftlineError) -> None:
         self._close_comparison()
+        self._digests = ("", "")
         self._next_scan = self._clock.monotonic() + min(RETRY_SECONDS, self._config.image.scan_interval)
         if str(error) != self._problem:
             self._problem = str(error)
             self._log(f"state is unverified: {error}")
-            self._reporter.changed()
+            self._announcer.changed()
 
     def _close_comparison(self) -> None:
         if self._comparison is not None:
@@ -240,47 +292,25 @@ class Detector:
 
     def last_word(self, state: State) -> None:
         """Says `stopped` or `terminated`; nothing is said after it."""
-        with self._lock:
-            if not self._silent:
-                self._say(self._summary(state))
-                self._silent = True
+        self._announcer.last_word(state, self._basis())
 
     def close(self) -> None:
         """Closes `state.db`; for after the last word."""
         self._knowledge.close()
 
-    def _state_now(self) -> None:
-        with self._lock:
-            if not self._silent:
-                self._say(self._summary(self.current_state()))
+    def _say(self) -> None:
+        self._announcer.say(self.current_state(), self._basis())
 
-    def _say(self, summary: Summary) -> None:
-        statement = self._reporter.state(summary, self._knowledge.changes(), self._knowledge.memory)
-        self._knowledge.write(statement.memory)
-        self._emit(statement.points)
-
-    def _summary(self, state: State) -> Summary:
-        comparison, scan, known = self._comparison, self._scan, self._knowledge
-        return Summary(
-            state=state,
-            manifest=comparison.digest if comparison else "",
-            policy=comparison.policy_digest if comparison else "",
+    def _basis(self) -> Basis:
+        scan = self._scan
+        return Basis(
+            manifest=self._digests[0],
+            policy=self._digests[1],
             observed=scan.observed if scan else "",
-            agent_version=__version__,
-            boot_id=self._identity.boot_id,
-            added=known.count("added"),
-            removed=known.count("removed"),
-            modified=known.count("modified"),
-            reverted=len(known.ledger.reverted),
-            logins=len(known.logins),
-            unreadable=len(known.unreadable),
             scanned=scan.scanned if scan else 0,
             scan_at=self._scan_at,
-            interval=max(1, round(self._config.agent.report_interval)),
-            scan_interval=max(1, round(self._config.image.scan_interval)),
-            degraded=bool(self._watch_problem),
             scan_seconds=scan.seconds if scan else 0.0,
-            clock_offset=self._clock_offset(),
+            degraded=bool(self._watch_problem),
         )
 
     def _notice_watcher(self) -> None:
@@ -293,21 +323,13 @@ class Detector:
         else:
             self._log("changes are found as they happen again")
         self._watch_problem = problem
-        self._reporter.changed()
+        self._announcer.changed()
 
 
-def _look(result: CheckResult) -> Look:
-    return Look(result.changes, result.unreadable, result.scope.covers)
-
-
-def cloud_init_is_done(root: str) -> bool:
-    """Whether cloud-init's result stands under `root`, or the image has none, or has it turned off."""
-
-    def stands(path: str) -> bool:
-        return os.path.lexists(os.path.join(root, path))
-
-    if stands("run/cloud-init/result.json") or stands("run/cloud-init/disabled"):
-        return True
-    if stands("etc/cloud/cloud-init.disabled"):
-        return True
-    return not (stands("usr/bin/cloud-init") or stands("etc/cloud/cloud.cfg"))
+def _complete(result: CheckResult, observed: Observation) -> Look:
+    """A scan and what runs, as one look: what stands at the seal is sealed together."""
+    return Look(
+        [*result.changes, *observed.changes],
+        [*result.unreadable, *observed.unreadable],
+        lambda kind, key: kind != LOGIN and result.scope.covers(kind, key),
+    )

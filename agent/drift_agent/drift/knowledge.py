@@ -68,7 +68,11 @@ class Knowledge:
             self._log(f"first boot is over: {len(self._seal)} items of this instance are sealed")
         found = {key: change for key, change in seen.items() if change.path_class != "sealed"}
         if memory.sealed:
-            found |= seal.compare(self._seal, seen, in_scope)
+            found |= {
+                key: change
+                for key, change in seal.compare(self._seal, seen, in_scope).items()
+                if (change.kind, change.change) != ("socket", "removed")  # a service may stop
+            }
         self.ledger, moved = advance(self.ledger, found, in_scope, now, latch=bool(memory.sealed))
         if is_empty(moved) and not delta.put:
             return False
@@ -88,7 +92,8 @@ class Knowledge:
         """What cannot be read was not seen: it has not been put right."""
         kind, name = key
         return key in self.unreadable or any(
-            kind == other and name.startswith(top.rstrip("/") + "/") for other, top in self.unreadable
+            kind == other and (kind != "file" or name.startswith(top.rstrip("/") + "/"))
+            for other, top in self.unreadable
         )
 
     def write(self, memory: Memory, delta: Delta | None = None) -> None:

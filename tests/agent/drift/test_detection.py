@@ -159,7 +159,7 @@ def test_a_manifest_that_is_taken_away_is_unverified(tmp_path: Path, machine: Ma
 @pytest.mark.slow
 def test_a_change_leaves_within_half_a_second(machine: Machine) -> None:
     """p99 over 50 writes, spaced so that the token bucket is not what is measured."""
-    machine.detector._reporter._bucket._refill = 0.01
+    machine.detector._announcer._reporter._bucket._refill = 0.01
     took = []
     for number in range(50):
         before = len(machine.points)

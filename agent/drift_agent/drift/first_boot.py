@@ -1,0 +1,53 @@
+"""When first boot is over, so that what it set may be sealed."""
+
+import os
+import subprocess
+from collections.abc import Callable
+from typing import Final
+
+STATE_SECONDS: Final = 2.0
+_ON_ITS_WAY: Final = frozenset({"initializing", "starting"})
+
+
+def is_over(root: str, system_state: Callable[[], str] | None = None) -> bool:
+    """Whether cloud-init has finished, if the image has it, and systemd has started what it was to start.
+
+    systemd is asked where `root` is the running machine's: services that are still to come bring their sockets.
+    """
+    if not cloud_init_is_done(root):
+        return False
+    return os.path.realpath(root) != "/" or (system_state or systemd_state)() not in _ON_ITS_WAY
+
+
+def booted_at(now: int) -> int:
+    """When this machine booted (Unix ns), by its uptime; `now` where nobody says."""
+    try:
+        with open("/proc/uptime", encoding="ascii") as file:
+            return now - round(float(file.read(64).split()[0]) * 1e9)
+    except (OSError, ValueError, IndexError):
+        return now
+
+
+def cloud_init_is_done(root: str) -> bool:
+    """Whether cloud-init's result stands under `root`, or the image has none, or has it turned off."""
+
+    def stands(path: str) -> bool:
+        return os.path.lexists(os.path.join(root, path))
+
+    if stands("run/cloud-init/result.json") or stands("run/cloud-init/disabled"):
+        return True
+    if stands("etc/cloud/cloud-init.disabled"):
+        return True
+    return not (stands("usr/bin/cloud-init") or stands("etc/cloud/cloud.cfg"))
+
+
+def systemd_state() -> str:
+    """What `systemctl is-system-running` says; empty where there is no systemd, or it does not answer."""
+    if not os.path.isdir("/run/systemd/system"):
+        return ""
+    command = ["systemctl", "is-system-running"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=STATE_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip()

@@ -1,0 +1,27 @@
+"""Facts of the running machine, one file each. Adding one: a file, a line in `FACTS`, a test.
+
+They are never in a manifest or its digest. Mounts are compared by the scan itself, which must not enter them.
+"""
+
+from typing import Final
+
+from drift_agent.drift.runtime.fact import Fact, Observation
+from drift_agent.drift.runtime.modules import MODULES
+from drift_agent.drift.runtime.sockets import SOCKETS
+from drift_agent.drift.runtime.sysctls import SYSCTLS
+from drift_agent.image.manifest import Manifest
+
+FACTS: Final[tuple[Fact, ...]] = (MODULES, SOCKETS, SYSCTLS)
+
+KINDS: Final = frozenset(fact.kind for fact in FACTS)
+
+
+def gather(manifest: Manifest, proc: str = "/proc") -> Observation:
+    """All facts that have a meaning for this image, in the order of `FACTS`."""
+    everything = Observation([], [])
+    for fact in FACTS:
+        observed = fact.gather(manifest, proc) if fact.companion in manifest.header.policy.kinds else None
+        if observed is not None:
+            everything.changes.extend(observed.changes)
+            everything.unreadable.extend(observed.unreadable)
+    return everything

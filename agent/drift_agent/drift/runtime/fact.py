@@ -1,0 +1,45 @@
+"""What a fact of the running machine is: something no image can hold, compared with what the image asks for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from drift_agent.image.manifest import Manifest
+from drift_agent.model import Change, Unreadable
+
+CHUNK_BYTES: Final = 64 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """How a fact differs, and what of it could not be read."""
+
+    changes: list[Change]
+    unreadable: list[Unreadable]
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One kind of runtime item.
+
+    `gather(manifest, proc)` looks once, under the proc file system at `proc`; None where the fact has no meaning here.
+    It is looked at where the image's policy compares `companion`, the baked kind that it belongs to.
+    """
+
+    kind: str
+    companion: str
+    gather: Callable[[Manifest, str], Observation | None]
+
+
+def read_text(path: str, limit: int = 4 << 20) -> str:
+    """At most `limit` bytes of a file of proc.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    text = b""
+    with open(path, "rb", buffering=0) as file:
+        # /proc/sys refuses larger reads with ENOMEM.
+        while len(text) < limit and (block := file.read(CHUNK_BYTES)):
+            text += block
+    return text.decode("utf-8", "replace")

@@ -1,0 +1,44 @@
+"""Loaded kernel modules against the module files of the image: one that has none was brought along."""
+
+import os
+from typing import Final
+
+from drift_agent.drift.runtime.fact import Fact, Observation, read_text
+from drift_agent.image.manifest import Manifest
+from drift_agent.model import Change, Unreadable
+
+KIND: Final = "module"
+
+
+def gather(manifest: Manifest, proc: str) -> Observation | None:
+    """Every loaded module without a file below `/usr/lib/modules/RELEASE` of the image.
+
+    None where the image has no modules for the running kernel (a container, a kernel of the host's).
+    """
+    try:
+        release = read_text(os.path.join(proc, "sys/kernel/osrelease")).strip()
+        loaded = read_text(os.path.join(proc, "modules"))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return Observation([], [Unreadable(KIND, "/proc/modules", error.strerror or "cannot be read")])
+    known = _known(manifest, release)
+    if not known:
+        return None
+    names = [line.split(" ", 1)[0] for line in loaded.splitlines() if line]
+    foreign = [name for name in names if name not in known]
+    return Observation([Change(KIND, name, "added", severity="high", actual={"loaded": True}) for name in foreign], [])
+
+
+def _known(manifest: Manifest, release: str) -> set[str]:
+    """Names of the modules that the image has files of; the kernel writes `-` as `_`."""
+    known = set()
+    for folder in ("/usr/lib/modules", "/lib/modules"):
+        for line in manifest.lines_below(f"{folder}/{release}"):
+            name, dot, ending = os.path.basename(manifest.parse(line).key).partition(".ko")
+            if dot and ending in ("", ".xz", ".zst", ".gz"):
+                known.add(name.replace("-", "_"))
+    return known
+
+
+MODULES: Final = Fact(KIND, "file", gather)

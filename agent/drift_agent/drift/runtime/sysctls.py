@@ -1,0 +1,55 @@
+"""Kernel parameters as they are against those that the baked configuration sets."""
+
+import os
+import re
+from typing import Final
+
+from drift_agent.drift.runtime.fact import Fact, Observation, read_text
+from drift_agent.image.manifest import Manifest
+from drift_agent.model import Change, Unreadable
+
+KIND: Final = "running_sysctl"
+"""Not `sysctl`: that is the kind of what is configured."""
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]+(?:[./][A-Za-z0-9_.:-]+)+")
+
+
+def gather(manifest: Manifest, proc: str) -> Observation | None:
+    """Every baked parameter that is set otherwise; one that this kernel does not have is none.
+
+    None where the image configures none.
+    """
+    changes, unreadable, found = [], [], False
+    for item in manifest.of_kind("sysctl"):
+        wanted = item.attributes.get("value")
+        if not isinstance(wanted, str) or not _NAME.fullmatch(item.key) or ".." in item.key:
+            continue
+        found = True
+        try:
+            actual = _normal(read_text(_path(proc, item.key), 64 << 10))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            unreadable.append(Unreadable(KIND, item.key, error.strerror or "cannot be read"))
+            continue
+        if actual != _normal(wanted):
+            changes.append(Change(KIND, item.key, "modified", expected={"value": wanted}, actual={"value": actual}))
+    return Observation(changes, unreadable) if found else None
+
+
+def _path(proc: str, name: str) -> str:
+    """The parameter's file. The first separator tells which of the two forms of sysctl(8) a name has:
+
+    `net.ipv4.ip_forward`, or `net/ipv4/conf/eth0.1/forwarding` where a part of it holds a dot.
+    """
+    first = min((name.find(separator) for separator in "./" if separator in name), default=0)
+    form = name if name[first] == "/" else name.translate(str.maketrans("./", "/."))
+    return os.path.join(proc, "sys", form)
+
+
+def _normal(value: str) -> str:
+    """Values of several numbers are separated by any blanks."""
+    return " ".join(value.split())
+
+
+SYSCTLS: Final = Fact(KIND, "sysctl", gather)

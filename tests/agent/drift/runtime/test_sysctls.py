@@ -1,0 +1,64 @@
+"""Running parameters against the baked ones."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from drift_agent.drift.runtime import sysctls
+from drift_agent.drift.runtime.sysctls import _path
+from drift_agent.model import Item
+
+
+@dataclass
+class Baked:
+    """What of a manifest is asked for."""
+
+    parameters: dict[str, str]
+
+    def of_kind(self, kind: str) -> Iterator[Item]:
+        return (Item(kind, key, {"value": value}) for key, value in self.parameters.items())
+
+
+@pytest.fixture
+def proc(tmp_path: Path) -> Path:
+    (tmp_path / "sys/net/ipv4").mkdir(parents=True)
+    (tmp_path / "sys/net/ipv4/ip_forward").write_text("1\n")
+    (tmp_path / "sys/net/ipv4/tcp_rmem").write_text("4096\t131072\t6291456\n")
+    return tmp_path
+
+
+def test_a_parameter_that_is_set_otherwise_is_drift(proc: Path) -> None:
+    observed = sysctls.gather(Baked({"net.ipv4.ip_forward": "0"}), str(proc))  # type: ignore[arg-type]
+    assert observed is not None
+    change = observed.changes[0]
+    assert (change.key, change.expected, change.actual) == ("net.ipv4.ip_forward", {"value": "0"}, {"value": "1"})
+
+
+def test_blanks_do_not_count_and_what_the_kernel_lacks_is_no_drift(proc: Path) -> None:
+    wanted = {"net.ipv4.tcp_rmem": "4096 131072  6291456", "kernel.missing": "1"}
+    observed = sysctls.gather(Baked(wanted), str(proc))  # type: ignore[arg-type]
+    assert observed is not None
+    assert (observed.changes, observed.unreadable) == ([], [])
+
+
+def test_an_image_that_configures_none_says_nothing(proc: Path) -> None:
+    assert sysctls.gather(Baked({}), str(proc)) is None  # type: ignore[arg-type]
+
+
+def test_a_name_cannot_lead_out_of_proc(proc: Path) -> None:
+    assert sysctls.gather(Baked({"net/../../../etc/passwd": "x"}), str(proc)) is None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("net.ipv4.ip_forward", "/proc/sys/net/ipv4/ip_forward"),
+        ("net/ipv4/ip_forward", "/proc/sys/net/ipv4/ip_forward"),
+        ("net/ipv4/conf/eth0.1/forwarding", "/proc/sys/net/ipv4/conf/eth0.1/forwarding"),
+        ("net.ipv4.conf.eth0/1.forwarding", "/proc/sys/net/ipv4/conf/eth0.1/forwarding"),
+    ],
+)
+def test_both_forms_of_a_name(name: str, path: str) -> None:
+    assert _path("/proc", name) == path

@@ -1,0 +1,36 @@
+"""A poller asks in its own thread, and ends when it is told to."""
+
+import threading
+from threading import Event
+
+from drift_agent.clock import SystemClock
+from drift_agent.drift.poller import Poller
+
+
+def test_answers_wait_in_order_until_they_are_taken() -> None:
+    woken = Event()
+    numbers = iter(range(1000))
+    poller = Poller("numbers", lambda _: next(numbers), 0.01, SystemClock(), woken.set)
+    poller.start()
+    taken: list[int] = []
+    while len(taken) < 3:
+        assert woken.wait(5.0)
+        woken.clear()
+        taken += poller.take()
+    poller.stop()
+    assert taken == list(range(len(taken)))
+
+
+def test_it_ends_while_it_is_asked() -> None:
+    asked = Event()
+
+    def look(stop: Event) -> None:
+        asked.set()
+        stop.wait(30.0)
+
+    before = threading.active_count()
+    poller = Poller("slow", look, 1.0, SystemClock(), lambda: None)
+    poller.start()
+    assert asked.wait(5.0)
+    poller.stop()
+    assert threading.active_count() == before
