@@ -85,11 +85,8 @@ def test_a_connection_is_no_listener(manifest: Manifest) -> None:
 
 
 def test_units_by_control_group(tmp_path: Path) -> None:
-    for path in (
-        "system.slice/ssh.service/init",
-        "user.slice/session-31.scope",
-        "system.slice/docker-0123456789abcdef.scope",
-    ):
+    docker = "system.slice/docker-0123456789abcdef.scope"
+    for path in ("system.slice/ssh.service/init", "user.slice/session-31.scope", docker):
         (tmp_path / path).mkdir(parents=True)
     units = sockets._units(str(tmp_path))
     assert units[(tmp_path / "system.slice/ssh.service").stat().st_ino] == "ssh.service"
