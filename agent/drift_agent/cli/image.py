@@ -54,7 +54,8 @@ def bake(
     ] = False,
 ) -> int:
     """Writes the manifest of a root tree: the same tree under the same policy gives the same bytes."""
-    rules = load_policy(policy, profile or _profile_of(policy, root), layers=osrelease.layers_of(root))
+    layers, accounts = osrelease.layers_of(root), osrelease.account_rules(root)
+    rules = load_policy(policy, profile or _profile_of(policy, root), layers=layers, more=accounts)
     with _progress("baking", None) as progress:
         header = bake_tree(
             root,

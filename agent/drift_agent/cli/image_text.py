@@ -118,10 +118,14 @@ def _change_lines(change: Change) -> list[str]:
     lines = [f"{_SIGNS[change.change]} {change.kind} {shown(change.key)}{mark}"]
     if change.change == "modified":
         names = [*change.expected, *(name for name in change.actual if name not in change.expected)]
-        lines += [
-            f"    {name}: {_short(change.expected.get(name))} → {_short(change.actual.get(name))}" for name in names
-        ]
+        lines += [f"    {name}: {_from_to(change, name)}" for name in names]
     return lines
+
+
+def _from_to(change: Change, name: str) -> str:
+    if name == "password_sha256":
+        return "changed"
+    return f"{_short(change.expected.get(name))} → {_short(change.actual.get(name))}"
 
 
 def _short(value: object) -> str:

@@ -9,9 +9,11 @@ from drift_agent.drift.compare import Comparison, Expected
 from drift_agent.errors import ManifestError
 from drift_agent.image import mounts
 from drift_agent.image.canonical import key_order
+from drift_agent.image.facts import FACTS, Context, Fact
 from drift_agent.image.manifest import Manifest
 from drift_agent.image.mounts import Mount
 from drift_agent.image.policy import Policy
+from drift_agent.image.rootfs import RootFiles
 from drift_agent.image.scan import Scan
 from drift_agent.image.semantics import SEMANTICS
 from drift_agent.model import Attributes, Change, Unreadable
@@ -24,15 +26,16 @@ PROGRESS_STEP: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a check looked at: single keys, and folders with everything below. An empty one stands for everything."""
+    """What a check looked at: single keys, folders with everything below, whole kinds; or simply everything."""
 
     keys: frozenset[tuple[str, str]] = frozenset()
     trees: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
     everything: bool = True
 
     def covers(self, kind: str, key: str) -> bool:
         """Whether the check would have found a change of this item."""
-        if self.everything or (kind, key) in self.keys:
+        if self.everything or kind in self.kinds or (kind, key) in self.keys:
             return True
         return kind == "file" and any(_within(key, tree) for tree in self.trees)
 
@@ -79,12 +82,12 @@ def check_tree(root: str, manifest: Manifest, *, progress: Progress | None = Non
         for _ in comparison.files(expected, scan.entries()):
             if progress is not None and comparison.scanned % PROGRESS_STEP == 0:
                 progress(comparison.scanned)
-    changes = comparison.changes + _foreign_mounts(foreign, header.policy)
+    not_applicable = _compare_facts(root, manifest, comparison, expected)
     return CheckResult(
-        changes=changes,
+        changes=comparison.changes + _foreign_mounts(foreign, header.policy),
         scanned=comparison.scanned,
         unreadable=comparison.unreadable,
-        not_applicable=list(header.not_applicable),
+        not_applicable=not_applicable,
         observed=comparison.digest(),
         seconds=time.monotonic() - started,
         omitted=comparison.omitted,
@@ -120,6 +123,12 @@ def check_paths(root: str, manifest: Manifest, paths: Iterable[str], *, trees: I
             _run(comparison.files(Expected(manifest, iter([line] if line else [])), [entry] if entry else []))
         for tree in whole:
             _run(comparison.files(Expected(manifest, manifest.lines_below(tree)), scan.entries(tree)))
+    touched = _facts_touched(header.policy, [key for _, key in single], whole)
+    if touched:
+        with RootFiles(root) as files:
+            context = Context(files, header.image, header.policy.seals_account)
+            for fact in touched:
+                comparison.facts(fact.kind, Expected(manifest, manifest.lines_of(fact.kind)), fact.gather(context))
     return CheckResult(
         changes=comparison.changes,
         scanned=comparison.scanned,
@@ -127,9 +136,37 @@ def check_paths(root: str, manifest: Manifest, paths: Iterable[str], *, trees: I
         not_applicable=[],
         observed="",
         seconds=time.monotonic() - started,
-        scope=Scope(frozenset(single), tuple(whole), everything=False),
+        scope=Scope(frozenset(single), tuple(whole), tuple(fact.kind for fact in touched), everything=False),
         omitted=comparison.omitted,
     )
+
+
+def _compare_facts(root: str, manifest: Manifest, comparison: Comparison, expected: Expected) -> list[str]:
+    """Compares every kind behind the files; returns those without a meaning here."""
+    policy = manifest.header.policy
+    not_applicable = []
+    with RootFiles(root) as files:
+        context = Context(files, manifest.header.image, policy.seals_account)
+        for fact in FACTS:
+            if fact.kind in policy.kinds:
+                observed = fact.gather(context)
+                comparison.facts(fact.kind, expected, observed)
+                if observed is None:
+                    not_applicable.append(fact.kind)
+    return not_applicable
+
+
+def _facts_touched(policy: Policy, keys: Iterable[str], trees: Iterable[str]) -> list[Fact]:
+    """The facts that a change of these paths may change."""
+    return [
+        fact
+        for fact in FACTS
+        if fact.kind in policy.kinds
+        and any(
+            any(_within(key, source) for key in keys) or any(_within(source, tree) for tree in trees)
+            for source in fact.sources
+        )
+    ]
 
 
 def _run(steps: Iterator[None]) -> None:

@@ -8,7 +8,8 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from drift_agent.image.canonical import decode, difference, order
+from drift_agent.image.canonical import UNREADABLE, decode, difference, encode, key_order, order
+from drift_agent.image.facts import Gathered
 from drift_agent.image.manifest import Manifest
 from drift_agent.image.policy import Decision, Policy
 from drift_agent.image.scan import Entry
@@ -17,9 +18,6 @@ from drift_agent.model import Attributes, Change, ChangeKind, Item, Unreadable
 
 MAX_CHANGES: Final = 100_000
 """Changes beyond it are counted, not kept: a tree that was filled on purpose must not fill the memory too."""
-
-UNREADABLE: Final = "unreadable"
-"""The attribute that marks what the bake could not read in full; nobody tries again, nor looks below."""
 
 _BATCH: Final = 512
 _NOTHING: Final[Attributes] = {}
@@ -120,6 +118,50 @@ class Comparison:
             yield
         self._removed_before(expected, ("file\0", b""))
 
+    def facts(self, kind: str, expected: Expected, observed: Gathered | None) -> None:
+        """Compares the items of one kind that is no file; None stands for a kind without a meaning in this tree.
+
+        Leaves `expected` behind the last item of that kind.
+
+        Raises:
+            ManifestError: as `files`.
+        """
+        baked = {}
+        while expected.line and expected.place()[0] == kind:
+            item = expected.take()
+            baked[item.key] = item.attributes
+        if observed is None:
+            if baked:
+                self.unreadable.append(Unreadable(kind, "", "what the image had of it is not there any more"))
+            return
+        recorded = any(attributes.get(UNREADABLE) for attributes in baked.values())
+        if not recorded:
+            self.unreadable += [Unreadable(kind, key, error) for key, error in observed.unreadable.items()]
+        incomplete = recorded or bool(observed.unreadable)
+        seen = {item.key: item.attributes for item in observed.items}
+        self.scanned += len(seen)
+        for key in sorted(baked.keys() | seen.keys(), key=key_order):
+            self._fact(kind, key, baked.get(key), seen.get(key), incomplete=incomplete)
+
+    def _fact(self, kind: str, key: str, was: Attributes | None, now: Attributes | None, *, incomplete: bool) -> None:
+        decision = self._policy.decide(key, kind)
+        if decision.path_class == "ignored":
+            return
+        if was is None or now is None:
+            self._add("added" if was is None else "removed", kind, key, decision, was or _NOTHING, now or _NOTHING)
+            if now is not None:
+                self._see(encode(Item(kind, key, now)), decision)
+            return
+        wanted, actual = was, now
+        if incomplete:
+            wanted = {name: value for name, value in was.items() if name in now}
+            actual = {name: value for name, value in now.items() if name in was}
+        differs, is_now = difference(wanted, actual)
+        if differs or is_now:
+            self._add("modified", kind, key, decision, differs, is_now)
+        recorded = was.get(UNREADABLE) and not differs and not is_now
+        self._see(encode(Item(kind, key, was if recorded else now)), decision)
+
     # ------------------------------------------------------------------------------------------- one by one
 
     def _differing(self, expected: Expected, entry: Entry) -> None:
@@ -137,7 +179,7 @@ class Comparison:
         else:
             self._see(entry.line, entry.decision)
             self._cannot_read(entry)
-            self._add("added", entry.key, entry.decision, _NOTHING, decode(entry.line).attributes)
+            self._add("added", "file", entry.key, entry.decision, _NOTHING, decode(entry.line).attributes)
         if entry.hidden_below:
             self._hidden = _below(entry.key)
 
@@ -156,7 +198,7 @@ class Comparison:
             self._cannot_read(entry)
         differs, is_now = difference(wanted, actual)
         if differs or is_now:
-            self._add("modified", entry.key, entry.decision, differs, is_now)
+            self._add("modified", "file", entry.key, entry.decision, differs, is_now)
         self._see(line if recorded_unreadable and not differs and not is_now else entry.line, entry.decision)
 
     def _unseen(self, expected: Expected, entry: Entry, place: Place) -> None:
@@ -181,17 +223,25 @@ class Comparison:
                     self._see(line, decision)
                     self._passed_over = _below(item.key)
                 continue
-            self._add("removed", item.key, decision, item.attributes, _NOTHING)
+            self._add("removed", "file", item.key, decision, item.attributes, _NOTHING)
 
     def _cannot_read(self, entry: Entry) -> None:
         if entry.error:
             self.unreadable.append(Unreadable("file", entry.key, entry.error))
 
-    def _add(self, change: ChangeKind, key: str, decision: Decision, expected: Attributes, actual: Attributes) -> None:
+    def _add(
+        self,
+        change: ChangeKind,
+        kind: str,
+        key: str,
+        decision: Decision,
+        expected: Attributes,
+        actual: Attributes,
+    ) -> None:
         if len(self.changes) >= MAX_CHANGES:
             self.omitted += 1
             return
-        self.changes.append(Change("file", key, change, decision.path_class, decision.severity, expected, actual))
+        self.changes.append(Change(kind, key, change, decision.path_class, decision.severity, expected, actual))
 
     def _see(self, line: bytes, decision: Decision) -> None:
         if decision.path_class != "sealed":

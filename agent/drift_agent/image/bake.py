@@ -9,9 +9,11 @@ from typing import IO, Final
 
 from drift_agent.errors import ConfigError, IncompleteError, InputError
 from drift_agent.image import mounts, osrelease
-from drift_agent.image.canonical import decode, encode
+from drift_agent.image.canonical import UNREADABLE, decode, encode
+from drift_agent.image.facts import FACTS, Context, Fact
 from drift_agent.image.header import Header, is_image_name
-from drift_agent.image.policy import Policy
+from drift_agent.image.policy import Decision, Policy
+from drift_agent.image.rootfs import RootFiles
 from drift_agent.image.scan import Entry, Scan
 from drift_agent.image.semantics import SEMANTICS
 from drift_agent.line_protocol import portable
@@ -54,9 +56,17 @@ def bake(
     boundaries = frozenset(mounts.foreign(mounts.standing(root, policy), belonging))
     folder = os.path.dirname(output) or "."
     try:
-        with tempfile.TemporaryFile(dir=folder) as body, Scan(root, policy, boundaries=boundaries) as scan:
-            writer = _Writer(body, allow_unreadable=allow_unreadable, progress=progress)
+        with (
+            tempfile.TemporaryFile(dir=folder) as body,
+            Scan(root, policy, boundaries=boundaries) as scan,
+            RootFiles(root) as files,
+        ):
+            context = Context(files, image, policy.seals_account)
+            writer = _Writer(policy, body, allow_unreadable=allow_unreadable, progress=progress)
             writer.write_files(scan.entries())
+            for fact in FACTS:
+                if fact.kind in policy.kinds:
+                    writer.write_fact(fact, context)
             header = Header(
                 image=image,
                 version=version,
@@ -66,8 +76,8 @@ def bake(
                 counts=writer.counts,
                 os=osrelease.os_release(root),
                 mounts=belonging,
+                not_applicable=tuple(writer.not_applicable),
                 hostname=osrelease.hostname(root),
-                sealed_accounts=osrelease.sealed_accounts(root),
                 unreadable=writer.unreadable,
                 built=built or "",
             )
@@ -80,9 +90,11 @@ def bake(
 class _Writer:
     """Writes lines, counts them, and makes the digest on the way."""
 
-    def __init__(self, body: IO[bytes], *, allow_unreadable: bool, progress: Progress | None) -> None:
+    def __init__(self, policy: Policy, body: IO[bytes], *, allow_unreadable: bool, progress: Progress | None) -> None:
         self.counts: dict[str, int] = {}
+        self.not_applicable: list[str] = []
         self.unreadable = 0
+        self._policy = policy
         self._body = body
         self._allow_unreadable = allow_unreadable
         self._progress = progress
@@ -92,33 +104,53 @@ class _Writer:
         return f"{SEMANTICS}:sha256:{self._total.hexdigest()}"
 
     def write_files(self, entries: Iterator[Entry]) -> None:
-        refused: list[Entry] = []
+        refused: list[str] = []
         for entry in entries:
             if entry.error and not self._allow_unreadable:
-                refused.append(entry)
+                refused.append(f"{portable(entry.key)}: {entry.error}")
                 if len(refused) > _SHOWN_UNREADABLE:
                     break
                 continue
-            self._write(entry)
-        if refused:
-            shown = "; ".join(f"{portable(entry.key)}: {entry.error}" for entry in refused[:_SHOWN_UNREADABLE])
-            more = " and more" if len(refused) > _SHOWN_UNREADABLE else ""
-            raise IncompleteError(
-                f"could not read {shown}{more}; bake as root, have a rule ignore it, or give --allow-unreadable"
-            )
+            line = entry.line
+            if entry.error:
+                line = _marked(decode(line) if line else Item("file", entry.key, {}))
+                self.unreadable += 1
+            self._write("file", line, entry.decision)
+        _refuse_unreadable(refused)
 
-    def _write(self, entry: Entry) -> None:
-        line = entry.line
-        if entry.error:
-            item = decode(line) if line else Item("file", entry.key, {})
-            line = encode(Item(item.kind, item.key, {**item.attributes, "unreadable": True}))
-            self.unreadable += 1
+    def write_fact(self, fact: Fact, context: Context) -> None:
+        facts = fact.gather(context)
+        if facts is None:
+            self.not_applicable.append(fact.kind)
+            return
+        if facts.unreadable and not self._allow_unreadable:
+            _refuse_unreadable([f"{portable(key)}: {error}" for key, error in facts.unreadable.items()])
+        for item in facts.items:
+            decision = self._policy.decide(item.key, item.kind)
+            if decision.path_class != "ignored":
+                self._write(item.kind, _marked(item) if facts.unreadable else encode(item), decision)
+
+    def _write(self, kind: str, line: bytes, decision: Decision) -> None:
         self._body.write(line)
-        if entry.decision.path_class != "sealed":
+        if decision.path_class != "sealed":
             self._total.update(line)
-        count = self.counts["file"] = self.counts.get("file", 0) + 1
+        count = self.counts[kind] = self.counts.get(kind, 0) + 1
         if self._progress is not None and count % PROGRESS_STEP == 0:
-            self._progress(count)
+            self._progress(sum(self.counts.values()))
+
+
+def _marked(item: Item) -> bytes:
+    """The line of an item that could not be read in full."""
+    return encode(Item(item.kind, item.key, {**item.attributes, UNREADABLE: True}))
+
+
+def _refuse_unreadable(refused: list[str]) -> None:
+    if refused:
+        more = " and more" if len(refused) > _SHOWN_UNREADABLE else ""
+        raise IncompleteError(
+            f"could not read {'; '.join(refused[:_SHOWN_UNREADABLE])}{more}; bake as root, have a rule ignore it, or"
+            " give --allow-unreadable"
+        )
 
 
 def _refuse_used(root: str, policy: Policy) -> None:

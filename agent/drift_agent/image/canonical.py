@@ -17,8 +17,10 @@ from drift_agent.model import Attributes, AttributeValue, Item
 
 BASE64: Final = "_base64"
 XATTR: Final = "xattr."
+UNREADABLE: Final = "unreadable"
+"""The attribute that marks what the bake could not read in full; nobody tries again, nor looks below."""
 
-_POSITION: Final = {name: position for position, name in enumerate((*ATTRIBUTES, "unreadable"))}
+_POSITION: Final = {name: position for position, name in enumerate((*ATTRIBUTES, UNREADABLE))}
 
 
 class LineError(ValueError):

@@ -30,8 +30,7 @@ class Header:
     `digest` covers the frozen and structural items. `length` is the bytes behind the header; `counts` items by kind;
     `unreadable` how many of them the bake could not read in full; `mounts` the mount points that belong to the image;
     `attributes` those that the bake could read; `not_applicable` kinds that have no meaning in this image;
-    `hostname` the one baked in, which tells no instance from another; `sealed_accounts` the accounts that first boot
-    may make; `built` RFC 3339, or empty.
+    `hostname` the one baked in, which tells no instance from another; `built` RFC 3339, or empty.
     """
 
     image: str
@@ -45,7 +44,6 @@ class Header:
     attributes: tuple[str, ...] = ATTRIBUTES
     not_applicable: tuple[str, ...] = ()
     hostname: str = ""
-    sealed_accounts: tuple[str, ...] = ()
     unreadable: int = 0
     built: str = ""
     schema: str = SCHEMA
@@ -80,7 +78,6 @@ class Header:
             "attributes": list(self.attributes),
             "mounts": list(self.mounts),
             "hostname": self.hostname,
-            "sealed_accounts": list(self.sealed_accounts),
             "policy_digest": self.policy_digest,
             "policy": self.policy.to_header(),
         }
@@ -116,7 +113,6 @@ class Header:
             attributes=read.texts("attributes"),
             not_applicable=read.texts("not_applicable"),
             hostname=read.text("hostname"),
-            sealed_accounts=read.texts("sealed_accounts"),
             unreadable=read.count("unreadable"),
             built=read.text("built"),
             semantics=read.count("semantics"),

@@ -144,8 +144,12 @@ class Manifest:
 
     def of_kind(self, kind: str) -> Iterator[Item]:
         """The items of one kind, in order."""
-        for line in self.lines(self.locate((kind, b"")), self.locate((kind + "\0", b""))):
+        for line in self.lines_of(kind):
             yield self.parse(line)
+
+    def lines_of(self, kind: str) -> Iterator[bytes]:
+        """The raw lines of one kind."""
+        return self.lines(self.locate((kind, b"")), self.locate((kind + "\0", b"")))
 
     def locate(self, place: tuple[str, bytes]) -> int:
         """Offset of the first item at or behind a place as `canonical.order` gives it; else the file's end."""

@@ -5,8 +5,10 @@ import re
 import shlex
 from typing import Final
 
-from drift_agent.image import inspect
+from drift_agent.errors import InputError
+from drift_agent.image.policy import Rule
 from drift_agent.image.policy_file import CLOUD_INIT
+from drift_agent.image.rootfs import RootFiles
 
 MAX_BYTES: Final = 1 << 20
 
@@ -18,26 +20,13 @@ _CLOUD_INIT_FILES: Final = ("/usr/bin/cloud-init", "/etc/cloud/cloud.cfg")
 
 
 def read_text(root: str, key: str) -> str | None:
-    """A small text file of the tree; None where it is missing, no file, or over 1 MiB.
-
-    Links of the last component are followed within the root alone.
-    """
-    for _ in range(8):
-        path = root.rstrip("/") + key
-        try:
-            target = os.readlink(path)
-        except OSError:
-            break
-        key = os.path.normpath(os.path.join(os.path.dirname(key), target))
+    """A small text file of the tree; None where it is missing, cannot be read, or is over 1 MiB."""
     try:
-        descriptor = os.open(root.rstrip("/") + key, inspect.OPEN_FILE)
-    except OSError:
+        with RootFiles(root) as files:
+            content = files.read(key, MAX_BYTES)
+    except (InputError, OSError):
         return None
-    with open(descriptor, "rb") as file:
-        if not os.path.isfile(file.fileno()):
-            return None
-        raw = file.read(MAX_BYTES + 1)
-    return raw.decode("utf-8", "replace") if len(raw) <= MAX_BYTES else None
+    return None if content is None else content.decode("utf-8", "replace")
 
 
 def parse_os_release(text: str) -> dict[str, str]:
@@ -79,11 +68,16 @@ def default_user(cloud_cfg: str) -> str:
     return name if re.fullmatch(r"[a-z_][a-z0-9_.-]{0,31}", name) else ""
 
 
-def sealed_accounts(root: str) -> tuple[str, ...]:
-    """The accounts that first boot may make."""
+def account_rules(root: str) -> tuple[Rule, ...]:
+    """The rules of the account that cloud-init makes in this tree: it and its group are sealed."""
     text = read_text(root, "/etc/cloud/cloud.cfg")
     name = default_user(text) if text else ""
-    return (name,) if name else ()
+    why = "the account that cloud-init makes, by the image's cloud.cfg"
+    return tuple(
+        Rule(name, "sealed", severity="high", why=why, layer=CLOUD_INIT, kind=kind)
+        for kind in ("user", "group")
+        if name
+    )
 
 
 def hostname(root: str) -> str:

@@ -137,6 +137,10 @@ class Policy:
             return True
         return any(rule > floor and self._decisions[rule].path_class != "ignored" for rule in state.reachable())
 
+    def seals_account(self, name: str) -> bool:
+        """Whether first boot may make this account."""
+        return self.decide(name, "user").path_class == "sealed"
+
     def digest(self) -> str:
         """`<semantics>:sha256:<hex>` over the canonical form of the rules."""
         canonical = json.dumps(self.to_header(), sort_keys=True, separators=(",", ":")).encode()

@@ -29,10 +29,13 @@ MAX_POLICY_BYTES: Final = 1 << 20
 _RULE_KEYS: Final = ("path", "class", "kind", "attributes", "without", "severity", "why")
 
 
-def load_policy(file: str | None = None, profile: str | None = None, *, layers: Sequence[str] = ()) -> Policy:
-    """The effective policy: profile, then `layers` (`cloud-init`), then the rules of `file`.
+def load_policy(
+    file: str | None = None, profile: str | None = None, *, layers: Sequence[str] = (), more: Sequence[Rule] = ()
+) -> Policy:
+    """The effective policy: profile, then `layers` (`cloud-init`), then `more`, then the rules of `file`.
 
-    `profile` wins over the file's own; neither means `generic`.
+    `profile` wins over the file's own; neither means `generic`. What a tree needs of `layers` and `more` its
+    `osrelease.layers_of` and `osrelease.account_rules` say.
 
     Raises:
         ConfigError: the file cannot be read, or a key, value or pattern is not allowed.
@@ -42,7 +45,7 @@ def load_policy(file: str | None = None, profile: str | None = None, *, layers: 
     if name not in PROFILES:
         raise ConfigError(f"{file or 'profile'}: there is no profile {name!r}; there are {', '.join(PROFILES)}")
     packaged = [rule for layer in (*_lineage(name), *layers) for rule in _packaged(layer)]
-    return Policy.of([*packaged, *rules], table.get("kinds", BAKED_KINDS), name)
+    return Policy.of([*packaged, *more, *rules], table.get("kinds", BAKED_KINDS), name)
 
 
 def _lineage(profile: str) -> list[str]:

@@ -38,10 +38,14 @@ def test_links_of_a_root_are_followed_within_it(tmp_path: Path) -> None:
 
 def test_cloud_init_and_its_account_are_known_where_it_is_installed(tmp_path: Path) -> None:
     assert osrelease.layers_of(str(tmp_path)) == ()
-    assert osrelease.sealed_accounts(str(tmp_path)) == ()
+    assert osrelease.account_rules(str(tmp_path)) == ()
     make_tree(tmp_path, {"etc/cloud/cloud.cfg": CLOUD_CFG})
     assert osrelease.layers_of(str(tmp_path)) == ("cloud-init",)
-    assert osrelease.sealed_accounts(str(tmp_path)) == ("debian",)
+    rules = osrelease.account_rules(str(tmp_path))
+    assert [(rule.kind, rule.path, rule.path_class) for rule in rules] == [
+        ("user", "debian", "sealed"),
+        ("group", "debian", "sealed"),
+    ]
 
 
 def test_only_what_can_be_a_hostname_is_one(tmp_path: Path) -> None:

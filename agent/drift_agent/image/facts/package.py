@@ -1,0 +1,55 @@
+"""Installed packages, from dpkg's own database. A `package` is `name:architecture`, with version and state."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from drift_agent.image.facts.base import Context, Fact, Gathered, gathered, read_text, unique
+from drift_agent.model import Attributes
+
+STATUS: Final = "/var/lib/dpkg/status"
+STATUS_FOLDER: Final = "/var/lib/dpkg/status.d"
+"""One file a package: images that were made without dpkg keep them so."""
+
+_WANTED: Final = ("Package", "Architecture", "Version", "Status")
+_ABSENT: Final = ("not-installed", "config-files")
+
+
+def gather(context: Context) -> Gathered | None:
+    """Every package that is at least in part there; None where dpkg has no database."""
+    unreadable: dict[str, str] = {}
+    texts = [read_text(context, STATUS, unreadable)]
+    try:
+        names = [name for name in context.files.names(STATUS_FOLDER) if not name.endswith(".md5sums")]
+    except OSError as error:
+        unreadable[STATUS_FOLDER] = error.strerror or type(error).__name__
+        names = []
+    texts += [read_text(context, f"{STATUS_FOLDER}/{name}", unreadable) for name in names]
+    if not unreadable and all(text is None for text in texts):
+        return None
+    found: dict[str, Attributes] = {}
+    for text in texts:
+        for stanza in stanzas(text or ""):
+            state = stanza.get("Status", "install ok installed").split(" ")[-1]
+            if "Package" in stanza and state not in _ABSENT:
+                key = f"{stanza['Package']}:{stanza.get('Architecture', 'all')}"
+                found[unique(found, key)] = {"version": stanza.get("Version", ""), "state": state}
+    return gathered("package", found, unreadable)
+
+
+def stanzas(text: str) -> Iterator[dict[str, str]]:
+    """The paragraphs of a deb822(5) text, each with just the fields that are wanted here."""
+    stanza: dict[str, str] = {}
+    for line in text.split("\n"):
+        if not line:
+            if stanza:
+                yield stanza
+            stanza = {}
+            continue
+        name, separator, value = line.partition(":")
+        if separator and name in _WANTED:
+            stanza[name] = value.strip()
+    if stanza:
+        yield stanza
+
+
+FACT: Final = Fact("package", ("/var/lib/dpkg/status", "/var/lib/dpkg/status.d"), gather)
