@@ -81,14 +81,15 @@ def the_way_through(machine: LocalAgent, server: InfluxQLServer, store: str, dat
         agent.check()
         check_types(server, database)
         report = verdicts(store, environ)["i-0abc"]
-        assert (report["added"], report["removed"], report["modified"]) == (1, 1, 1)
+        assert (report["added"], report["removed"], report["modified"]) == (2, 1, 1)
         assert report["image"] == "web@42"
         shown = drift("show", "i-0abc", "--store", store, "--format", "json", environ=environ)
-        changes = {(item["key"], item["change"]) for item in json.loads(shown.stdout)["items"]}
+        changes = {(item["kind"], item["key"], item["change"]) for item in json.loads(shown.stdout)["items"]}
         assert changes == {
-            ("/etc/ssh/sshd_config", "modified"),
-            ("/etc/systemd/system/backdoor.service", "added"),
-            ("/etc/cron.d/rotate", "removed"),
+            ("file", "/etc/ssh/sshd_config", "modified"),
+            ("file", "/etc/systemd/system/backdoor.service", "added"),
+            ("service", "backdoor.service", "added"),
+            ("file", "/etc/cron.d/rotate", "removed"),
         }
     wait_until(lambda: verdicts(store, environ)["i-0abc"]["state"] == "drifted", 5, "the last word")
     assert any(reason["code"] == "stopped" for reason in verdicts(store, environ)["i-0abc"]["reasons"])

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from threading import Event
 from typing import Final
 
+from drift_agent.agent import identify, make_detector
 from drift_agent.clock import Clock
 from drift_agent.config import Config
-from drift_agent.daemon import identify, make_detector
 from drift_agent.errors import EXIT_FAILED, EXIT_HOLD, EXIT_OK, EXIT_RECYCLE, ConfigError
 from drift_agent.line_protocol import Encoder
 from drift_agent.metrics.runner import Runner

@@ -39,10 +39,12 @@ def run_agent(config: ConfigOption = DEFAULT_PATH) -> None:
 
 def config_check(config: ConfigOption = DEFAULT_PATH) -> None:
     """Says whether the configuration is right, and what it comes to."""
+    from drift_agent.logs.follower import Follower
     from drift_agent.metrics.runner import Runner
 
     checked = load_config(config)
     metrics = Runner(checked.metrics, checked.agent.interval, SystemClock()).names
+    Follower(checked.logs, {}, SystemClock()).close()  # compiles every format and pattern
     if not checked.outputs:
         raise ConfigError(f"{config}: has no [[outputs]]; add one with a url, such as 'http://influxdb.example:8086'")
     typer.echo(f"{config}: ok")
