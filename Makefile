@@ -31,6 +31,10 @@ format: $(STAMP)
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
+docs: $(STAMP)
+	@$(BIN)/python scripts/reference.py
+	@$(BIN)/python grafana/dashboards.py
+
 lock: $(STAMP)
 	@scripts/lock
 
