@@ -30,8 +30,8 @@ class Request:
         return self.body.decode().splitlines()
 
 
-Reply = Callable[[socket.socket, threading.Event], None]
-"""Writes to the connection; the event is set when the server closes. The connection is closed afterwards."""
+Reply = Callable[[socket.socket, threading.Event], bool]
+"""Writes to the connection, and says whether that is kept; the event is set when the server closes."""
 
 
 def answer(status: str, body: str = "", headers: Mapping[str, str] | None = None) -> Reply:
@@ -40,43 +40,47 @@ def answer(status: str, body: str = "", headers: Mapping[str, str] | None = None
     if not status.startswith("204"):
         fields = {"Content-Type": "application/json", "Content-Length": str(len(body.encode())), **fields}
     head = "".join(f"{name}: {value}\r\n" for name, value in fields.items() if value)
-    return raw(f"HTTP/1.1 {status}\r\n{head}\r\n{body}".encode())
+    return raw(f"HTTP/1.1 {status}\r\n{head}\r\n{body}".encode(), keep=True)
 
 
-def raw(data: bytes) -> Reply:
-    """These bytes."""
+def raw(data: bytes, *, keep: bool = False) -> Reply:
+    """These bytes; then the connection is closed, unless it is to be kept."""
 
-    def reply(connection: socket.socket, _: threading.Event) -> None:
+    def reply(connection: socket.socket, _: threading.Event) -> bool:
         connection.sendall(data)
+        return keep
 
     return reply
 
 
-def silence(connection: socket.socket, closing: threading.Event) -> None:
+def silence(connection: socket.socket, closing: threading.Event) -> bool:
     """No byte, until the client gives up: a black hole."""
     while not closing.is_set():
         try:
             if not connection.recv(1 << 16):
-                return
+                break
         except TimeoutError:
             continue
         except OSError:
-            return
+            break
+    return False
 
 
-def drip(connection: socket.socket, closing: threading.Event) -> None:
+def drip(connection: socket.socket, closing: threading.Event) -> bool:
     """An answer whose header comes a byte at a time and never ends."""
     connection.sendall(b"HTTP/1.1 204 No Content\r\nX-Slow: ")
     while not closing.wait(0.02):
         try:
             connection.sendall(b"x")
         except OSError:
-            return
+            break
+    return False
 
 
-def reset(connection: socket.socket, _: threading.Event) -> None:
+def reset(connection: socket.socket, _: threading.Event) -> bool:
     """The connection is reset instead of an answer."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    return False
 
 
 class StubInflux:
@@ -149,8 +153,7 @@ class StubInflux:
         length = int(headers.get("content-length", "0"))
         if method == "POST" and self.cut_bodies:
             self.cut_bodies -= 1
-            reset(connection, self._closing)
-            return False
+            return reset(connection, self._closing)
         while len(body) < length:
             body += self._read(connection)
         if headers.get("content-encoding") == "gzip":
@@ -158,17 +161,11 @@ class StubInflux:
         request = Request(method, path, headers, body)
         self.requests.append(request)
         reply = self.ping if method == "GET" else self.answers.pop(0) if self.answers else self._store(request)
-        reply(connection, self._closing)
-        return reply.__name__ == "keep"
+        return reply(connection, self._closing)
 
     def _store(self, request: Request) -> Reply:
         self.stored += request.lines
-        whole = answer("204 No Content")
-
-        def keep(connection: socket.socket, closing: threading.Event) -> None:
-            whole(connection, closing)
-
-        return keep
+        return answer("204 No Content")
 
     def _read_until(self, connection: socket.socket, mark: bytes) -> bytes | None:
         data = b""

@@ -106,11 +106,12 @@ def test_redirects_and_cookies_are_not_followed(watchdog: Watchdog) -> None:
 
 
 def test_an_endless_answer_is_read_to_a_bound(watchdog: Watchdog) -> None:
-    def flood(connection: socket.socket, closing: threading.Event) -> None:
+    def flood(connection: socket.socket, closing: threading.Event) -> bool:
         connection.sendall(b"HTTP/1.1 400 Bad\r\n\r\n")
         connection.settimeout(5)
         while not closing.is_set():
             connection.sendall(b"x" * 65536)
+        return False
 
     with StubInflux(flood) as server:
         client = HttpClient(OutputOptions(url=server.url), watchdog)

@@ -1,0 +1,330 @@
+"""The table of outcomes in docs/delivery.md, each row against real servers, or the stub where no server gives it.
+
+Time is the test's own: a step is taken, and the clock put forward by what the sender then wants to wait.
+"""
+
+import json
+import random
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from drift_agent.config import OutputOptions, SpoolOptions
+from drift_agent.ship.dead_letter import DeadLetters
+from drift_agent.ship.deadline import Watchdog
+from drift_agent.ship.http import HttpClient
+from drift_agent.ship.output import Output
+from drift_agent.ship.sender import Sender
+from drift_agent.ship.spool import Spool
+from fakes import FakeClock
+from servers import Influxd1, Influxd2, InfluxQLServer
+from stub_influx import Reply, StubInflux, answer, drip, raw, reset, silence
+
+T0 = 1_700_000_000_000_000_000
+
+
+def line(number: int, field: str = "v=1") -> str:
+    return f"m,n={number} {field} {T0 + number}"
+
+
+class Way:
+    """Spool, sender and HTTP to one server, driven by hand."""
+
+    def __init__(self, folder: Path, options: OutputOptions, exchange_seconds: float = 30.0) -> None:
+        self.folder = folder
+        self.clock = FakeClock()
+        self.watchdog = Watchdog()
+        self.spool = Spool.open(folder / "spool.db", SpoolOptions(), [options], self.clock)
+        self.output = Output(options, HttpClient(options, self.watchdog, exchange_seconds), self.clock)
+        letters = DeadLetters(str(folder / "dead-letter.jsonl"))
+        self.sender = Sender(self.spool, self.output, letters, self.clock, (1.0, 0.0), random.Random(1))
+
+    def put(self, *lines: str) -> None:
+        self.spool.put({"metrics": lines})
+
+    def waiting(self) -> int:
+        return sum(lane.points for lane in self.spool.stats().lanes.values())
+
+    def run(self, seconds: float = 600.0) -> None:
+        """Until nothing waits, for at most `seconds` of the clock."""
+        end = self.clock.monotonic() + seconds
+        while self.clock.monotonic() < end and self.waiting():
+            self.clock.advance(self.sender.step())
+
+    def run_with_more(self) -> None:
+        """The same while points go on coming, which may be what it takes to tell a bad line from a bad server."""
+        for number in range(900_000, 900_030):
+            self.run(30)
+            if not self.waiting():
+                return
+            self.put(line(number))
+
+    def dead(self) -> dict[str, str]:
+        path = self.folder / "dead-letter.jsonl"
+        records = [json.loads(text) for text in path.read_text().splitlines()] if path.exists() else []
+        return {record["line"]: record["reason"] for record in records}
+
+    def close(self) -> None:
+        self.output.close()
+        self.watchdog.end()
+        self.spool.close()
+
+
+MakeWay = Callable[..., Way]
+
+
+@pytest.fixture
+def way(tmp_path: Path) -> Iterator[MakeWay]:
+    made: list[Way] = []
+
+    def make(options: OutputOptions, exchange_seconds: float = 30.0) -> Way:
+        folder = tmp_path / str(len(made))
+        folder.mkdir()
+        made.append(Way(folder, options, exchange_seconds))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def stored(server: InfluxQLServer, database: str) -> set[str]:
+    """The tags `n` of what is stored, by whatever field."""
+    return {str(row["n"]) for row in server.rows('SELECT * FROM "m"', database)}
+
+
+# ------------------------------------------------------------------------------------------------------ real servers
+
+
+@pytest.fixture(params=["influxd1", "influxd2 /write", "influxd2 /api/v2/write"])
+def real(request: pytest.FixtureRequest) -> tuple[InfluxQLServer, OutputOptions]:
+    if request.param == "influxd1":
+        one: Influxd1 = request.getfixturevalue("influxd1")
+        return one, OutputOptions(url=one.url, database=one.new_database())
+    two: Influxd2 = request.getfixturevalue("influxd2")
+    org = "" if request.param.endswith(" /write") else two.org
+    return two, OutputOptions(url=two.url, database=two.new_database(), org=org, token=two.new_token("write"))
+
+
+Real = tuple[InfluxQLServer, OutputOptions]
+
+
+def test_lines_that_cannot_be_parsed_are_the_only_ones_lost(real: Real, way: MakeWay) -> None:
+    server, options = real
+    one = way(options)
+    bad = [line(3, "v=nonsense"), "no fields at all", line(7, "v=9223372036854775808i")]
+    good = [line(n) for n in range(100)]
+    one.put(*good[:50], *bad, *good[50:])
+    one.run_with_more()
+    assert set(one.dead()) == set(bad)
+    assert all(one.dead().values())
+    assert stored(server, options.database) >= {str(n) for n in range(100)}
+
+
+def test_a_body_of_bad_lines_alone_is_given_up_and_holds_up_nothing(real: Real, way: MakeWay) -> None:
+    server, options = real
+    one = way(options)
+    one.put("nonsense", "more nonsense")
+    one.run_with_more()
+    one.put(line(1))
+    one.run()
+    assert set(one.dead()) == {"nonsense", "more nonsense"}
+    assert "1" in stored(server, options.database)
+
+
+def test_lines_whose_type_conflicts_are_the_only_ones_lost(real: Real, way: MakeWay) -> None:
+    server, options = real
+    one = way(options)
+    one.put(line(0))
+    one.run()
+    bad = [line(n, 'v="text"') for n in (5, 6, 40)]
+    one.put(*[line(n) if line(n, 'v="text"') not in bad else line(n, 'v="text"') for n in range(1, 60)])
+    one.run_with_more()
+    assert set(one.dead()) == set(bad)
+    assert stored(server, options.database) >= {str(n) for n in range(60)} - {"5", "6", "40"}
+
+
+def test_points_outside_the_retention_are_the_only_ones_lost(influxd1: Influxd1, way: MakeWay) -> None:
+    database = influxd1.new_database()
+    influxd1.query(f'CREATE RETENTION POLICY "week" ON "{database}" DURATION 7d REPLICATION 1 DEFAULT')
+    one = way(OutputOptions(url=influxd1.url, database=database))
+    now = time.time_ns()
+    old, new = [line(n) for n in range(50)], [f"m,n={n} v=1 {now + n}" for n in range(50, 100)]
+    one.put(*old, *new)
+    one.run_with_more()
+    assert set(one.dead()) >= set(old)
+    assert not set(one.dead()) & set(new)
+    assert stored(influxd1, database) >= {str(n) for n in range(50, 100)}
+
+
+def test_a_missing_database_loses_nothing_and_is_written_once_it_is_made(influxd1: Influxd1, way: MakeWay) -> None:
+    database = influxd1.new_name()
+    one = way(OutputOptions(url=influxd1.url, database=database))
+    one.put(line(1))
+    one.run(100)
+    assert one.waiting() == 1
+    assert "404" in one.sender.numbers.last_error
+    influxd1.query(f'CREATE DATABASE "{database}"')
+    one.run(31)
+    assert stored(influxd1, database) == {"1"}
+
+
+def test_a_missing_bucket_loses_nothing(influxd2: Influxd2, way: MakeWay) -> None:
+    one = way(OutputOptions(url=influxd2.url, org=influxd2.org, bucket="none", token=influxd2.token))
+    one.put(line(1))
+    one.run(100)
+    assert one.waiting() == 1
+    assert one.dead() == {}
+    assert "404" in one.sender.numbers.last_error
+
+
+def test_a_wrong_password_loses_nothing_and_a_new_one_is_used_at_once(
+    influxd1_auth: Influxd1, way: MakeWay, tmp_path: Path
+) -> None:
+    database = influxd1_auth.new_database()
+    password = tmp_path / "password"
+    password.write_text("wrong\n")
+    one = way(
+        OutputOptions(
+            url=influxd1_auth.url, database=database, username=influxd1_auth.username, password_file=str(password)
+        )
+    )
+    one.put(line(1))
+    one.run(60)
+    assert one.waiting() == 1
+    assert "401" in one.sender.numbers.last_error
+    assert "wrong" not in one.sender.numbers.last_error
+    password.write_text(influxd1_auth.password + "\n")
+    one.run(1.5)
+    assert stored(influxd1_auth, database) == {"1"}
+
+
+def test_a_wrong_token_loses_nothing_and_a_new_one_is_used_at_once(
+    influxd2: Influxd2, way: MakeWay, tmp_path: Path
+) -> None:
+    bucket = influxd2.new_database()
+    token = tmp_path / "token"
+    token.write_text("wrong")
+    one = way(OutputOptions(url=influxd2.url, org=influxd2.org, bucket=bucket, token_file=str(token)))
+    one.put(line(1))
+    one.run(60)
+    assert one.waiting() == 1
+    token.write_text(influxd2.new_token("write"))
+    one.run(1.5)
+    assert stored(influxd2, bucket) == {"1"}
+
+
+# -------------------------------------------------------------------------------------------------------------- stub
+
+
+PASSING: list[tuple[str, Reply]] = [
+    ("500", answer("500 Internal Server Error", '{"error": "timeout"}')),
+    ("502", answer("502 Bad Gateway", "<html>", {"Content-Type": "text/html"})),
+    ("503", answer("503 Service Unavailable", headers={"Retry-After": "3"})),
+    ("429", answer("429 Too Many Requests", headers={"Retry-After": "2"})),
+    ("reset", reset),
+    ("closed", raw(b"")),
+    ("garbage", raw(b"SSH-2.0-OpenSSH_9.2p1\r\n")),
+    ("cut header", raw(b"HTTP/1.1 204 No Con")),
+    ("black hole", silence),
+    ("slow header", drip),
+    ("login page", answer("200 OK", "<html>sign in", {"Content-Type": "text/html"})),
+    ("redirect", answer("302 Found", headers={"Location": "https://elsewhere.example/"})),
+    ("another server", answer("204 No Content", headers={"X-Influxdb-Version": ""})),
+    ("401", answer("401 Unauthorized", '{"error": "authorization failed"}')),
+    ("403", answer("403 Forbidden", '{"error": "forbidden"}')),
+    ("404", answer("404 Not Found", '{"error": "database not found"}')),
+    ("opaque 400", answer("400 Bad Request", "what?")),
+]
+
+
+@pytest.mark.parametrize(("name", "reply"), PASSING, ids=[name for name, _ in PASSING])
+def test_whatever_one_answer_says_nothing_is_lost(name: str, reply: Reply, way: MakeWay) -> None:
+    with StubInflux(reply) as server:
+        one = way(OutputOptions(url=server.url), 0.3)
+        one.put(line(1), line(2))
+        one.run()
+        one.close()
+    assert set(server.stored) == {line(1), line(2)}
+    assert one.dead() == {}
+    assert one.sender.numbers.errors == 1
+
+
+def test_a_connection_that_breaks_in_mid_body_loses_nothing(way: MakeWay) -> None:
+    with StubInflux() as server:
+        server.cut_bodies = 2
+        one = way(OutputOptions(url=server.url))
+        one.put(*[line(n) for n in range(3000)])
+        one.run()
+    assert server.stored == [line(n) for n in range(3000)]
+
+
+def test_a_server_that_is_not_there_yet_is_asked_again_and_then_known(way: MakeWay) -> None:
+    with StubInflux() as server:
+        server.ping = reset
+        one = way(OutputOptions(url=server.url))
+        one.put(line(1))
+        one.run(10)
+        assert server.writes == []
+        server.ping = answer("204 No Content")
+        one.run()
+        assert (one.output.server, server.stored) == ("1.8.10", [line(1)])
+
+
+def test_version_3_is_written_on_its_own_path_and_may_name_lines(way: MakeWay) -> None:
+    """No server here speaks version 3: the answers are made from its source (docs/delivery.md)."""
+    said = {
+        "error": "partial write of line protocol occurred",
+        "data": [{"original_line": line(2), "line_number": 2, "error_message": "invalid column type"}],
+    }
+    partial = answer("400 Bad Request", json.dumps(said), {"X-Influxdb-Version": ""})
+    good = answer("204 No Content", headers={"X-Influxdb-Version": ""})
+    ping = answer("200 OK", json.dumps({"version": "3.9.6", "revision": "x"}), {"X-Influxdb-Version": ""})
+    with StubInflux(partial, good, ping=ping) as server:
+        one = way(OutputOptions(url=server.url, database="d", org="ignored", token="t"))
+        one.put(line(1), line(2), line(3))
+        one.run()
+        one.put(line(4))
+        one.run()
+    paths = {request.path for request in server.writes}
+    assert paths == {"/api/v3/write_lp?db=d&precision=nanosecond&accept_partial=true"}
+    assert one.dead() == {line(2): "invalid column type"}
+    assert one.sender.numbers.written == 3
+
+
+def test_a_server_that_is_replaced_by_another_version_is_asked_anew(way: MakeWay) -> None:
+    other = {"X-Influxdb-Version": "2.7.12"}
+    replaced = answer("204 No Content", headers=other)
+    with StubInflux(answer("204 No Content"), replaced, replaced) as server:
+        one = way(OutputOptions(url=server.url))
+        seen = []
+        for number in range(3):
+            one.put(line(number))
+            one.run()
+            seen.append(one.output.server)
+            server.ping = replaced
+        assert seen == ["1.8.10", "", "2.7.12"]
+
+
+def test_a_body_that_is_too_large_is_halved(way: MakeWay) -> None:
+    too_large = answer("413 Request Entity Too Large", '{"error": "too large"}')
+    with StubInflux(too_large, too_large) as server:
+        one = way(OutputOptions(url=server.url))
+        one.put(*[line(n) for n in range(100)])
+        one.run()
+    assert sorted(server.stored) == sorted(line(n) for n in range(100))
+    assert max(len(request.lines) for request in server.writes[2:]) <= 50
+
+
+def test_a_secret_file_that_cannot_be_read_is_said_and_loses_nothing(way: MakeWay, tmp_path: Path) -> None:
+    with StubInflux() as server:
+        one = way(OutputOptions(url=server.url, token_file=str(tmp_path / "token")))
+        one.put(line(1))
+        one.run(40)
+        assert "the secret cannot be read" in one.sender.numbers.last_error
+        (tmp_path / "token").write_text("t")
+        one.run(2)
+        assert server.stored == [line(1)]
+        assert server.writes[0].headers["authorization"] == "Token t"
