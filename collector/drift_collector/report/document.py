@@ -3,19 +3,25 @@
 States are lower case, times RFC 3339 in UTC with whole nanoseconds cut to microseconds, absent values null.
 """
 
+import base64
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
+from drift_agent.model import AttributeValue
+from drift_agent.text import shown
 from drift_agent.units import rfc3339
 from drift_collector.fleet.model import Fleet, Reason, Systemic, Verdict
 from drift_collector.store.base import DriftItem
 
 REPORT_SCHEMA: Final = "driftline.report/1"
 SHOW_SCHEMA: Final = "driftline.show/1"
+
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 def report_document(fleet: Fleet, now: int) -> dict[str, Any]:
@@ -66,10 +72,10 @@ def schema(name: str) -> dict[str, Any]:
 
 def _verdict(verdict: Verdict) -> dict[str, Any]:
     return {
-        "instance": verdict.instance,
-        "host": verdict.host,
-        "image": verdict.image,
-        "group": verdict.group,
+        "instance": _text(verdict.instance),
+        "host": _text(verdict.host),
+        "image": _text(verdict.image),
+        "group": _text(verdict.group),
         "state": verdict.state,
         "reasons": [_reason(reason) for reason in verdict.reasons],
         "added": verdict.added,
@@ -83,15 +89,15 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
 
 
 def _reason(reason: Reason) -> dict[str, str]:
-    return {"code": reason.code, "text": reason.text}
+    return {"code": reason.code, "text": _text(reason.text)}
 
 
 def _systemic(item: Systemic) -> dict[str, Any]:
     return {
-        "image": item.image,
-        "kind": item.kind,
-        "key": item.key,
-        "change": item.change,
+        "image": _text(item.image),
+        "kind": _text(item.kind),
+        **_key(item.key),
+        "change": _text(item.change),
         "instances": item.instances,
         "of": item.of,
         "sampled": item.sampled,
@@ -101,12 +107,36 @@ def _systemic(item: Systemic) -> dict[str, Any]:
 def _item(item: DriftItem) -> dict[str, Any]:
     names = sorted({*item.expected, *item.actual})
     return {
-        "kind": item.kind,
-        "key": item.key,
-        "change": item.change,
-        "class": item.path_class,
-        "severity": item.severity,
-        "attributes": {name: {"expected": item.expected.get(name), "actual": item.actual.get(name)} for name in names},
-        "diff": item.diff,
+        "kind": _text(item.kind),
+        **_key(item.key),
+        "change": _text(item.change),
+        "class": _text(item.path_class),
+        "severity": _text(item.severity),
+        "attributes": {
+            _text(name): {"expected": _value(item.expected.get(name)), "actual": _value(item.actual.get(name))}
+            for name in names
+        },
+        "diff": _text(item.diff),
         "first_seen": rfc3339(item.first_seen if item.first_seen > 0 else None),
     }
+
+
+def _key(key: str) -> dict[str, str]:
+    """A key that is not UTF-8 is readable in `key`, and whole in `key_base64`."""
+    text = _text(key)
+    if text == key:
+        return {"key": key}
+    try:
+        raw = key.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # no file's name: a surrogate that stands for no byte
+        raw = key.encode("utf-8", "surrogatepass")
+    return {"key": text, "key_base64": base64.b64encode(raw).decode()}
+
+
+def _value(value: AttributeValue) -> AttributeValue:
+    return _text(value) if isinstance(value, str) else value
+
+
+def _text(text: str) -> str:
+    """Text that every JSON reader takes: what is not UTF-8 in escaped form."""
+    return text if text.isascii() else _SURROGATE.sub(lambda match: shown(match.group()), text)
