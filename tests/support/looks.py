@@ -15,7 +15,9 @@ class FakeComparison:
     changes: list[Change] = field(default_factory=list)
     unreadable: list[Unreadable] = field(default_factory=list)
     running: list[Change] = field(default_factory=list)
+    not_running: list[Unreadable] = field(default_factory=list)
     digest: str = "1:sha256:image"
+    kinds: tuple[str, ...] = ("file",)
     policy_digest: str = "1:sha256:policy"
     looked_at: list[frozenset[str] | None] = field(default_factory=list)
     during_scan: Callable[[], None] = lambda: None
@@ -34,10 +36,10 @@ class FakeComparison:
         return replace(self._result(seen), observed="", scope=scope)
 
     def runtime(self) -> Observation:
-        return Observation(list(self.running), [])
+        return Observation(list(self.running), list(self.not_running))
 
     def compares(self, kind: str) -> bool:
-        return False
+        return kind in self.kinds
 
     def is_ignored(self, path: str) -> bool:
         return False

@@ -399,3 +399,85 @@ def test_a_watcher_that_cannot_watch_is_degraded(bench: Bench) -> None:
     bench.detector.step()
     assert bench.last.fields["degraded"] == 1
     assert bench.last.fields["state"] == "clean"
+
+
+def listening(port: int, unit: str = "ssh.service") -> Change:
+    return Change("socket", f"tcp 0.0.0.0:{port}", "added", "sealed", "high", actual={"uid": 0, "unit": unit})
+
+
+def test_sockets_that_stood_at_the_seal_may_stand_and_stop_and_no_other(bench: Bench) -> None:
+    bench.image.running = [listening(22), listening(443, "nginx.service")]
+    bench.detector.step()
+    assert bench.last.fields["state"] == "clean"
+    bench.image.running = [listening(22)]
+    bench.pass_time(61)
+    assert bench.last.fields["state"] == "clean"
+    bench.image.running = [listening(22), listening(4444, "session-*.scope")]
+    bench.pass_time(61)
+    assert bench.items() == [("socket", "tcp 0.0.0.0:4444", "added")]
+    bench.image.running = [listening(22)]
+    bench.pass_time(61)
+    assert bench.items() == [("socket", "tcp 0.0.0.0:4444", "reverted")]
+
+
+def test_another_owner_of_a_sealed_port_is_drift(bench: Bench) -> None:
+    bench.image.running = [listening(22)]
+    bench.detector.step()
+    bench.image.running = [listening(22, "session-*.scope")]
+    bench.pass_time(61)
+    assert bench.items() == [("socket", "tcp 0.0.0.0:22", "modified")]
+
+
+def test_a_fact_that_cannot_be_read_puts_nothing_right(bench: Bench) -> None:
+    bench.image.running = [Change("module", "rootkit", "added", actual={"loaded": True})]
+    bench.detector.step()
+    bench.image.running, bench.image.not_running = [], [Unreadable("module", "/proc/modules", "Permission denied")]
+    bench.pass_time(61)
+    assert bench.items() == [("module", "rootkit", "added")]
+    assert bench.last.fields["unreadable"] == 1
+    bench.image.not_running = []
+    bench.pass_time(61)
+    assert bench.items() == [("module", "rootkit", "reverted")]
+    assert bench.last.fields["unreadable"] == 0
+
+
+def test_a_look_at_files_leaves_what_runs_alone(bench: Bench) -> None:
+    bench.image.running = [Change("module", "rootkit", "added", actual={"loaded": True})]
+    bench.detector.step()
+    bench.image.changes = [modified("/etc/motd")]
+    bench.touch("/etc/motd")
+    assert sorted(bench.items()) == [("file", "/etc/motd", "modified"), ("module", "rootkit", "added")]
+
+
+def test_a_login_taints_for_good(bench: Bench) -> None:
+    bench.image.kinds = ("file", "user")
+    log = Path(bench.config.image.root) / "var/log/auth.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("2099-01-01T00:00:00Z web sshd[7]: Accepted publickey for eve from 198.51.100.1 port 5 ssh2\n")
+    bench.detector._watching = False
+    assert bench.detector.once() == "tainted"
+    assert bench.last.fields["logins"] == 1
+    assert bench.items() == [("login", "eve@198.51.100.1", "added")]
+    log.unlink()
+    bench.restart("boot-2")
+    bench.detector._watching = False
+    assert bench.detector.once() == "tainted"
+    assert bench.items() == [("login", "eve@198.51.100.1", "added")]
+
+
+def test_drift_leads_over_a_login(bench: Bench) -> None:
+    bench.detector._knowledge.take_in_logins([Change("login", "eve@tty1", "added")], 1)
+    bench.image.changes = [modified("/etc/motd")]
+    bench.detector.step()
+    assert bench.last.fields["state"] == "drifted"
+    assert (bench.last.fields["logins"], bench.last.fields["added"]) == (1, 0)
+
+
+def test_the_last_word_still_names_the_manifest(bench: Bench) -> None:
+    stop = Event()
+    stop.set()
+    bench.detector.step()
+    bench.detector.run(stop)
+    bench.detector.last_word("stopped")
+    assert bench.last.fields["manifest"] == bench.last.fields["observed"] == "1:sha256:image"
+    assert bench.last.fields["policy"] == "1:sha256:policy"
