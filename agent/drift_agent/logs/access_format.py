@@ -26,15 +26,10 @@ _REQUEST: Final = rf"(?:(?P<verb>[A-Za-z]++) (?P<path>[^ \"\\\n]*+))?{_QUOTED}"
 _VALUES: Final = {
     "request": _REQUEST,
     "request_method": r"(?P<verb>[A-Za-z]++|-)",
-    "request_uri": r"(?P<path>[^ \"\n]++)",
-    "uri": r"(?P<path>[^ \"\n]++)",
     "status": r"(?P<status>\d)\d\d",
     "body_bytes_sent": r"(?P<bytes>\d++|-)",
     "bytes_sent": r"(?P<bytes>\d++|-)",
     "request_time": r"(?P<time>\d++(?:\.\d++)?|-)",
-    "remote_addr": r"[^ \n]++",
-    "ident": r"[^ \n]++",
-    "time_local": r"[^\]\n]++",
 }
 GROUPS: Final = ("verb", "path", "status", "bytes", "time")
 _VARIABLE: Final = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
@@ -80,14 +75,20 @@ def compile_format(text: str) -> AccessFormat:
 
 
 def _value(name: str, behind: str, taken: set[str]) -> str:
-    """The expression of one variable: a known one captures, any other runs up to the character behind it."""
+    """The expression of one variable. What has no form of its own runs up to the character behind it."""
     known = _VALUES.get(name)
-    if known is not None:
-        groups = set(re.findall(r"\?P<(\w+)>", known))
-        if groups & taken:
-            return re.sub(r"\?P<\w+>", "?:", known)
-        taken |= groups
-        return known
+    if known is None:
+        known = _up_to(name, behind)
+        if name in ("request_uri", "uri"):
+            known = f"(?P<path>{known})"
+    groups = set(re.findall(r"\?P<(\w+)>", known))
+    if groups & taken:
+        return re.sub(r"\?P<\w+>", "?:", known)
+    taken |= groups
+    return known
+
+
+def _up_to(name: str, behind: str) -> str:
     if not behind:
         raise ValueError(f"${name} is followed at once by another variable: put a character between them")
     if behind == '"':

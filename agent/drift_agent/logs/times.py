@@ -100,12 +100,17 @@ def from_epoch(value: float) -> LineTime | None:
         return None
     unit = next((unit for limit, unit in _EPOCH_UNITS if value < limit), 1)
     if isinstance(value, int) or value.is_integer():
-        return LineTime(int(value) * unit, unit)
-    # A double tells µs apart, no more: the shortest of ms and µs that says the same.
-    for quantum in (10**6, 10**3):
-        steps = value * (unit / quantum)
-        if quantum < unit and abs(steps - round(steps)) < 1e-3:
-            return LineTime(round(steps) * quantum, quantum)
+        found = LineTime(int(value) * unit, unit)
+    else:
+        found = _from_fraction(value, unit)
+    return found if found.ns < 2**63 else None
+
+
+def _from_fraction(value: float, unit: int) -> LineTime:
+    """A double tells µs apart, no more: the shorter of ms and µs that says the same."""
+    millis = value * (unit / 10**6)
+    if unit == SECOND and abs(millis - round(millis)) < 1e-3:
+        return LineTime(round(millis) * 10**6, 10**6)
     return LineTime(round(value * (unit / 1000)) * 1000, 1000)
 
 
