@@ -81,7 +81,7 @@ def _read_strictly(text: str, now: int, unit: int) -> Line | BadLine | None:
 
 
 # Of a line that the strict parser took: only where its parts end.
-_ANY_VALUE: Final = r'(?:"(?:[^"\\]|\\.)*+"|[^, "]++)'
+_ANY_VALUE: Final = r'(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"|[^, "]++)'
 _PARTS: Final = re.compile(
     rf"({_MEASUREMENT}(?:,{_NAME}={_NAME})*+) ({_NAME}={_ANY_VALUE}(?:,{_NAME}={_ANY_VALUE})*+)(?: (-?[0-9]+))?"
 )
@@ -107,9 +107,23 @@ def tags_of(head: str) -> tuple[str, dict[str, str]]:
 
 def fields_of(text: str) -> dict[str, FieldValue]:
     """The values of a line's fields; a field that stands twice has its last one. `text` was checked when written."""
-    return dict(parse(f"m {text}").fields)
+    return {
+        _UNESCAPE_NAME.sub(r"\1", name) if "\\" in name else name: _value(value)
+        for name, value in _ONE_FIELD.findall(text)
+    }
 
 
+def _value(text: str) -> FieldValue:
+    first = text[0]
+    if first == '"':
+        return _UNESCAPE_QUOTED.sub(r"\1", text[1:-1]) if "\\" in text else text[1:-1]
+    if text[-1] == "i":
+        return int(text[:-1])
+    return first in "tT" if first in "tTfF" else float(text)
+
+
+_UNESCAPE_NAME: Final = re.compile(r"\\([,= ])")
+_UNESCAPE_QUOTED: Final = re.compile(r'\\(["\\])')
 _TAG: Final = re.compile(rf",{_NAME}={_NAME}")
 _ONE_FIELD: Final = re.compile(rf"({_NAME})=({_ANY_VALUE})")
 
