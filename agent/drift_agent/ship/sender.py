@@ -302,7 +302,7 @@ class Sender:
         self.numbers.retry_at = self._clock.time_ns() + round(seconds * 1e9)
         if self._clock.monotonic() - self._said_at >= _SAY_AGAIN_SECONDS:
             self._said_at = self._clock.monotonic()
-            LOG.warning("output %s: %s; nothing is lost, again in %.0f s", self._label, reason, seconds)
+            LOG.warning("output %s: %s; nothing is lost, again in %.1f s", self._label, reason, seconds)
 
     def _note_error(self, reason: str) -> None:
         self.numbers.errors += 1

@@ -4,7 +4,7 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from threading import Event, Thread
 from typing import Any, Final
@@ -17,7 +17,7 @@ from drift_agent.ship.deadline import Watchdog
 from drift_agent.ship.http import HttpClient
 from drift_agent.ship.output import Output
 from drift_agent.ship.sender import Sender
-from drift_agent.ship.spool import Spool
+from drift_agent.ship.spool import Spool, SpoolStats
 
 LOG: Final = logging.getLogger("driftline.ship")
 DEAD_LETTERS: Final = "dead-letter.jsonl"
@@ -49,11 +49,14 @@ class Shipping:
         phase_seed: str,
         clock: Clock,
         dead_letters: str | None = None,
+        failed: Callable[[], None] | None = None,
     ) -> None:
+        """`failed` is called where a sender's thread ends by a fault of ours, which nothing else would show."""
         self._spool = spool
         self._clock = clock
         self._watchdog = Watchdog()
         self._ends_at: float | None = None
+        self._failed = failed
         letters = DeadLetters(dead_letters or os.path.join(os.path.dirname(spool.path), DEAD_LETTERS))
         self._workers = []
         for options in outputs:
@@ -117,30 +120,19 @@ class Shipping:
                 "writable": stats.writable,
                 "damaged": list(stats.damaged),
             },
-            "outputs": [self._output_status(worker, stats.dropped) for worker in self._workers],
-        }
-
-    def _output_status(self, worker: _Worker, dropped: Any) -> dict[str, Any]:  # noqa: ANN401
-        options, numbers = worker.output.options, worker.sender.numbers
-        waiting = self._spool.stats().outputs[options.label]
-        return {
-            "name": options.label,
-            "url": options.url,
-            "server": worker.output.server or None,
-            "lanes": list(options.lanes),
-            "waiting": {lane: count.points for lane, count in waiting.items()},
-            "written": numbers.written,
-            "dropped": dropped[options.label],
-            "rejected": numbers.rejected,
-            "errors": numbers.errors,
-            "write_ns": numbers.write_ns,
-            "last_ack": numbers.last_ack or None,
-            "last_error": numbers.last_error or None,
-            "last_error_at": numbers.last_error_at or None,
-            "retry_at": numbers.retry_at or None,
+            "outputs": [_output_status(worker, stats) for worker in self._workers],
         }
 
     def _run(self, worker: _Worker) -> None:
+        finished = False
+        try:
+            self._send(worker)
+            finished = True
+        finally:  # the traceback goes to stderr by threading's own hook
+            if not finished and self._failed is not None:
+                self._failed()
+
+    def _send(self, worker: _Worker) -> None:
         sender = worker.sender
         while self._ends_at is None:
             worker.wake.clear()
@@ -164,6 +156,26 @@ class Shipping:
                 sender.flush_now()
             elif seconds > 0:
                 return
+
+
+def _output_status(worker: _Worker, stats: SpoolStats) -> dict[str, Any]:
+    options, numbers = worker.output.options, worker.sender.numbers
+    return {
+        "name": options.label,
+        "url": options.url,
+        "server": worker.output.server or None,
+        "lanes": list(options.lanes),
+        "waiting": {lane: waiting.points for lane, waiting in stats.outputs[options.label].items()},
+        "written": numbers.written,
+        "dropped": stats.dropped[options.label],
+        "rejected": numbers.rejected,
+        "errors": numbers.errors,
+        "write_ns": numbers.write_ns,
+        "last_ack": numbers.last_ack or None,
+        "last_error": numbers.last_error or None,
+        "last_error_at": numbers.last_error_at or None,
+        "retry_at": numbers.retry_at or None,
+    }
 
 
 def phase(seed: str, interval: float) -> float:
