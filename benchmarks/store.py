@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from drift_agent.line_protocol import Encoder
-from drift_agent.model import Point
+from drift_agent.model import FieldValue, Point
 from drift_agent.schema import DRIFT
 from drift_collector.store.lines import Line, read_lines
 from drift_collector.store.sqlite import SqliteStore
@@ -25,6 +25,7 @@ from drift_collector.store.sqlite_write import SqliteWriter
 SECOND = 1_000_000_000
 NOW = 1_790_000_000 * SECOND
 BATCH = 5_000
+_ANY: dict[str, FieldValue] = {"i": 0, "s": "", "f": 1.5}
 _DIGESTS = {
     name: f"1:sha256:{letter * 64}"
     for name, letter in zip(("manifest", "observed", "seal", "policy"), "aabc", strict=True)
@@ -35,7 +36,7 @@ def drift_lines(instances: int, turn: int) -> list[str]:
     """A report of each instance, in shuffled order."""
     encoder, numbers = Encoder(), list(range(instances))
     random.Random(turn).shuffle(numbers)
-    values = {name: {"i": 0, "s": "", "f": 1.5}[field.type] for name, field in DRIFT.fields.items()}
+    values: dict[str, FieldValue] = {name: _ANY[field.type] for name, field in DRIFT.fields.items()}
     values |= {
         "state": "clean",
         "boot_id": "12345678-1234-1234-1234-123456789012",
