@@ -107,8 +107,9 @@ class Agent:
     def _start(self, identity: Identity, folder: Path, spool: Spool, recorder: Recorder) -> None:
         config = self._config
         flush = config.agent.flush_interval or config.agent.interval
-        letters = str(folder / "dead-letter.jsonl")
-        shipping = self._shipping = Shipping(spool, config.outputs, flush, identity.instance, self._clock, letters)
+        shipping = self._shipping = Shipping(
+            spool, config.outputs, flush, identity.instance, self._clock, failed=self._fail
+        )
         self._identity = identity
         recorder.identify(identity)
         shipping.start()
@@ -126,12 +127,15 @@ class Agent:
                 finished = True
             finally:
                 if not finished:  # the traceback goes to stderr by threading's own hook
-                    self._failed = True
-                    self.stop.set()
+                    self._fail()
 
         thread = Thread(target=guarded, name=name, daemon=True)
         self._threads.append(thread)
         thread.start()
+
+    def _fail(self) -> None:
+        self._failed = True
+        self.stop.set()
 
     def _output_stats(self) -> Sequence[OutputStats]:
         """What `internal_write` says of each output."""
