@@ -49,6 +49,9 @@ def bake(
     built: Annotated[
         str, typer.Option("--built", metavar="TIME", help="RFC 3339; else SOURCE_DATE_EPOCH's; else none stands.")
     ] = "",
+    content: Annotated[
+        bool, typer.Option(help="Keep small text files in content/ beside the manifest, for diffs.")
+    ] = True,
     allow_unreadable: Annotated[
         bool, typer.Option("--allow-unreadable", help="Record what cannot be read as such, and go on.")
     ] = False,
@@ -67,6 +70,7 @@ def bake(
             allow_unreadable=allow_unreadable,
             progress=progress,
             image_mounts=tuple(mount or ()),
+            keep_content=content,
         )
     sys.stdout.write(image_text.baked(header, output))
     return EXIT_OK

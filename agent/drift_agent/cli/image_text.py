@@ -119,6 +119,7 @@ def _change_lines(change: Change) -> list[str]:
     if change.change == "modified":
         names = [*change.expected, *(name for name in change.actual if name not in change.expected)]
         lines += [f"    {name}: {_from_to(change, name)}" for name in names]
+        lines += [f"    {shown(line)}" for line in change.diff.split("\n") if change.diff]
     return lines
 
 

@@ -1,14 +1,18 @@
 """A tree against its manifest: all of it, or just some paths."""
 
+import hashlib
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from drift_agent.drift.compare import Comparison, Expected
+from drift_agent.drift.diff import unified
 from drift_agent.errors import ManifestError
 from drift_agent.image import mounts
 from drift_agent.image.canonical import key_order
+from drift_agent.image.content import MAX_CONTENT_BYTES, Contents, folder_of, is_text
 from drift_agent.image.facts import FACTS, Context, Fact
 from drift_agent.image.manifest import Manifest
 from drift_agent.image.mounts import Mount
@@ -16,12 +20,15 @@ from drift_agent.image.policy import Policy
 from drift_agent.image.rootfs import RootFiles
 from drift_agent.image.scan import Scan
 from drift_agent.image.semantics import SEMANTICS
+from drift_agent.line_protocol import portable
 from drift_agent.model import Attributes, Change, Unreadable
 
 Progress = Callable[[int], None]
 """Told now and then how many items were looked at so far."""
 
 PROGRESS_STEP: Final = 256
+MAX_DIFFS: Final = 100
+"""Diffs of one check; who changed more than that is not told line by line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +91,7 @@ def check_tree(root: str, manifest: Manifest, *, progress: Progress | None = Non
                 progress(comparison.scanned)
     not_applicable = _compare_facts(root, manifest, comparison, expected)
     return CheckResult(
-        changes=comparison.changes + _foreign_mounts(foreign, header.policy),
+        changes=_with_diffs(root, manifest, comparison.changes) + _foreign_mounts(foreign, header.policy),
         scanned=comparison.scanned,
         unreadable=comparison.unreadable,
         not_applicable=not_applicable,
@@ -130,7 +137,7 @@ def check_paths(root: str, manifest: Manifest, paths: Iterable[str], *, trees: I
             for fact in touched:
                 comparison.facts(fact.kind, Expected(manifest, manifest.lines_of(fact.kind)), fact.gather(context))
     return CheckResult(
-        changes=comparison.changes,
+        changes=_with_diffs(root, manifest, comparison.changes),
         scanned=comparison.scanned,
         unreadable=comparison.unreadable,
         not_applicable=[],
@@ -139,6 +146,41 @@ def check_paths(root: str, manifest: Manifest, paths: Iterable[str], *, trees: I
         scope=Scope(frozenset(single), tuple(whole), tuple(fact.kind for fact in touched), everything=False),
         omitted=comparison.omitted,
     )
+
+
+def _with_diffs(root: str, manifest: Manifest, changes: list[Change]) -> list[Change]:
+    """The changes, those of contents that were kept at the bake with a diff."""
+    contents = Contents(folder_of(manifest.path))
+    if not os.path.isdir(contents.folder) or not any(_has_other_content(change) for change in changes):
+        return changes
+    with RootFiles(root) as files:
+        left = MAX_DIFFS
+        done = []
+        for change in changes:
+            diff = ""
+            if left and _has_other_content(change):
+                diff = _diff(files, contents, change)
+                left -= bool(diff)
+            done.append(replace(change, diff=diff) if diff else change)
+    return done
+
+
+def _has_other_content(change: Change) -> bool:
+    return change.change == "modified" and change.path_class == "frozen" and "sha256" in change.actual
+
+
+def _diff(files: RootFiles, contents: Contents, change: Change) -> str:
+    """The diff of one file; empty where either side is not to be shown, or is not what was compared any more."""
+    was = contents.get(str(change.expected.get("sha256")))
+    if was is None:
+        return ""
+    try:
+        now = files.read_public(change.key, MAX_CONTENT_BYTES)
+    except OSError:
+        return ""
+    if now is None or not is_text(now) or hashlib.sha256(now).hexdigest() != change.actual["sha256"]:
+        return ""
+    return unified(portable(change.key), was.decode(), now.decode())
 
 
 def _compare_facts(root: str, manifest: Manifest, comparison: Comparison, expected: Expected) -> list[str]:

@@ -10,6 +10,7 @@ from typing import IO, Final
 from drift_agent.errors import ConfigError, IncompleteError, InputError
 from drift_agent.image import mounts, osrelease
 from drift_agent.image.canonical import UNREADABLE, decode, encode
+from drift_agent.image.content import Contents, folder_of
 from drift_agent.image.facts import FACTS, Context, Fact
 from drift_agent.image.header import Header, is_image_name
 from drift_agent.image.policy import Decision, Policy
@@ -38,10 +39,12 @@ def bake(
     allow_unreadable: bool = False,
     progress: Progress | None = None,
     image_mounts: tuple[str, ...] = (),
+    keep_content: bool = False,
 ) -> Header:
     """Writes the manifest of the tree at `root` to `output`, whole or not at all, and returns its header.
 
-    `image_mounts` are mount points that belong to the image besides those of its fstab.
+    `image_mounts` are mount points that belong to the image besides those of its fstab. With `keep_content`, small
+    text files that every user may read are kept in the folder `content` beside `output`.
 
     Raises:
         ConfigError: `image` or `version` cannot name an image.
@@ -55,10 +58,13 @@ def bake(
     belonging = _image_mounts(root, policy, image_mounts)
     boundaries = frozenset(mounts.foreign(mounts.standing(root, policy), belonging))
     folder = os.path.dirname(output) or "."
+    contents = Contents(folder_of(output))
     try:
+        if keep_content:
+            contents.create()
         with (
             tempfile.TemporaryFile(dir=folder) as body,
-            Scan(root, policy, boundaries=boundaries) as scan,
+            Scan(root, policy, boundaries=boundaries, keep=contents.put if keep_content else None) as scan,
             RootFiles(root) as files,
         ):
             context = Context(files, image, policy.seals_account)

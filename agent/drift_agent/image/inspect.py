@@ -99,8 +99,8 @@ def xattrs(where: int | str) -> dict[str, AttributeValue]:
     return found
 
 
-def digest(descriptor: int, size: int, buffer: bytearray | None = None) -> str:
-    """Hex SHA-256 of an open file from its beginning to its end; `size` is what its stat said.
+def digest(descriptor: int, size: int, buffer: bytearray | None = None) -> tuple[bytes | None, str]:
+    """Content (None where it was over 1 MiB, or changed) and hex SHA-256 of a file just opened, of `size` by its stat.
 
     A file that changes while it is read is read again, at most three times; what was read last counts.
 
@@ -110,7 +110,7 @@ def digest(descriptor: int, size: int, buffer: bytearray | None = None) -> str:
     if size < BLOCK:
         content = os.read(descriptor, size + 1)
         if len(content) == size:
-            return hashlib.sha256(content).hexdigest()
+            return content, hashlib.sha256(content).hexdigest()
     buffer = bytearray(BLOCK) if buffer is None else buffer
     view = memoryview(buffer)
     before = os.fstat(descriptor)
@@ -127,4 +127,4 @@ def digest(descriptor: int, size: int, buffer: bytearray | None = None) -> str:
         ):
             break
         before = after
-    return total.hexdigest()
+    return None, total.hexdigest()

@@ -46,15 +46,16 @@ class RootFiles:
             OSError: it is there and cannot be read, or is larger than `limit` bytes (EFBIG).
         """
         descriptor = self._open(key, inspect.OPEN_FILE)
-        if descriptor is None:
-            return None
-        with open(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return None
-            content = file.read(limit + 1)
-        if len(content) > limit:
-            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), key)
-        return content
+        return None if descriptor is None else self._content(descriptor, key, limit)
+
+    def read_public(self, key: str, limit: int = MAX_FILE_BYTES) -> bytes | None:
+        """The content of a file that every user may read; None where it is none.
+
+        Raises:
+            OSError: as `read`.
+        """
+        descriptor = self._open(key, inspect.OPEN_FILE, public=True)
+        return None if descriptor is None else self._content(descriptor, key, limit)
 
     def text(self, key: str, limit: int = MAX_FILE_BYTES) -> str | None:
         """The content as text; bytes that are not UTF-8 are surrogates.
@@ -110,44 +111,52 @@ class RootFiles:
         finally:
             os.close(folder)
 
-    def _open(self, key: str, how: int) -> int | None:
-        """A descriptor; None where nothing of that sort is there."""
-        waiting = [name for name in reversed(key.split("/")) if name not in ("", ".")]
+    @staticmethod
+    def _content(descriptor: int, key: str, limit: int) -> bytes | None:
+        with open(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return None
+            content = file.read(limit + 1)
+        if len(content) > limit:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), key)
+        return content
+
+    def _open(self, key: str, how: int, *, public: bool = False) -> int | None:
+        """A descriptor; None where nothing of that sort is there, or, with `public`, not every user may read it."""
+        waiting = _reversed_names(key)
         path: list[int] = [os.dup(self._root)]
         links = 0
         try:
             while waiting:
                 name = waiting.pop()
                 if name == "..":
-                    if len(path) > 1:
-                        os.close(path.pop())
-                    continue
-                target = self._link(path[-1], name)
-                if target is not None:
+                    _close(path, 1 if len(path) > 1 else 0)
+                elif (target := self._link(path[-1], name)) is not None:
                     links += 1
                     if links > MAX_LINKS:
                         return None
                     if target.startswith("/"):
-                        while len(path) > 1:
-                            os.close(path.pop())
-                    waiting.extend(part for part in reversed(target.split("/")) if part not in ("", "."))
-                    continue
-                if not waiting and how == inspect.OPEN_FILE and not self._is_file(path[-1], name):
+                        _close(path, len(path) - 1)
+                    waiting += _reversed_names(target)
+                elif not self._enter(path, name, inspect.OPEN_DIR if waiting else how, public=public):
                     return None
-                path.append(os.open(name, inspect.OPEN_DIR if waiting else how, dir_fd=path[-1]))
             return os.dup(path[-1])
         except OSError as error:
             if error.errno in _MISSING:
                 return None
             raise
         finally:
-            for descriptor in path:
-                os.close(descriptor)
+            _close(path, len(path))
 
     @staticmethod
-    def _is_file(folder: int, name: str) -> bool:
-        """Whether it may be opened: opening a FIFO or a device does something."""
-        return stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
+    def _enter(path: list[int], name: str, how: int, *, public: bool) -> bool:
+        """Opens the next component; False where it is not what is asked for."""
+        status = os.stat(name, dir_fd=path[-1], follow_symlinks=False)
+        if how == inspect.OPEN_FILE and not stat.S_ISREG(status.st_mode):  # opening a FIFO or a device does something
+            return False
+        path.append(os.open(name, how, dir_fd=path[-1]))
+        needed = stat.S_IROTH if how == inspect.OPEN_FILE else stat.S_IXOTH
+        return not public or bool(os.fstat(path[-1]).st_mode & needed)
 
     @staticmethod
     def _link(folder: int, name: str) -> str | None:
@@ -157,3 +166,13 @@ class RootFiles:
             if error.errno == errno.EINVAL:
                 return None
             raise
+
+
+def _reversed_names(path: str) -> list[str]:
+    return [name for name in reversed(path.split("/")) if name not in ("", ".")]
+
+
+def _close(path: list[int], count: int) -> None:
+    """Closes the last `count` descriptors of a path."""
+    for _ in range(count):
+        os.close(path.pop())

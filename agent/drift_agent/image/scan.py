@@ -8,7 +8,7 @@ absent; what cannot be read is an entry with an error, never a silence.
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from json.encoder import encode_basestring
 from typing import Final, Self
@@ -53,6 +53,8 @@ class _Folder:
     state: State
     identity: tuple[int, int]
     names: Iterator[str]
+    public: bool = True
+    """Whether every user may pass through it and all folders above."""
 
     def path_of(self, name: str) -> str:
         return f"{self.key}/{name}" if self.key != "/" else f"/{name}"
@@ -66,16 +68,25 @@ class Scan:
     """Walks over a tree under one policy.
 
     `root` is the folder that stands for `/`. What the policy ignores is not looked at, and not descended into unless
-    a later rule names something below. At `boundaries` something foreign is mounted: they are not entered.
+    a later rule names something below. At `boundaries` something foreign is mounted: they are not entered. `keep` is
+    given digest and content of small frozen files that every user may read.
     """
 
-    def __init__(self, root: str, policy: Policy, *, boundaries: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        root: str,
+        policy: Policy,
+        *,
+        boundaries: frozenset[str] = frozenset(),
+        keep: Callable[[str, bytes], None] | None = None,
+    ) -> None:
         """
         Raises:
             InputError: the root cannot be opened.
         """
         self._policy = policy
         self._boundaries = boundaries
+        self._keep = keep
         self._verdicts: dict[State, tuple[Decision, bool]] = {}
         self._buffer = bytearray(inspect.BLOCK)
         try:
@@ -241,7 +252,8 @@ class Scan:
                 os.close(descriptor)
         child = None
         if entered:
-            child = _Folder(descriptor, key, state, (status.st_dev, status.st_ino), iter(names))
+            public = parent.public and bool(status.st_mode & stat.S_IXOTH)
+            child = _Folder(descriptor, key, state, (status.st_dev, status.st_ino), iter(names), public)
         if decision.path_class == "ignored" and not error:
             return None, child
         if not attributes and decision.attributes is ALL_ATTRIBUTES and not error:
@@ -269,7 +281,9 @@ class Scan:
             try:
                 attributes = _extended(descriptor, wanted)
                 if "sha256" in wanted:
-                    digest = inspect.digest(descriptor, status.st_size, self._buffer)
+                    content, digest = inspect.digest(descriptor, status.st_size, self._buffer)
+                    if content is not None and self._keep is not None and _is_public(folder, status, decision):
+                        self._keep(digest, content)
             except OSError as failure:
                 error = _reason(failure)
         finally:
@@ -309,6 +323,10 @@ class Scan:
 
 
 _NEED_OPEN: Final = frozenset(("sha256", "flags", "xattr"))
+
+
+def _is_public(folder: _Folder, status: os.stat_result, decision: Decision) -> bool:
+    return decision.path_class == "frozen" and folder.public and bool(status.st_mode & stat.S_IROTH)
 
 
 def _extended(descriptor: int, wanted: frozenset[str]) -> dict[str, AttributeValue]:

@@ -15,7 +15,8 @@ def files(tmp_path: Path) -> RootFiles:
     make_tree(
         tmp_path / "root",
         {
-            "etc": {"real": "text", "absolute": Link("/etc/real"), "up": Link("../../../etc/real"), "loop": Link("loop")},
+            "etc": {"real": "text", "absolute": Link("/etc/real"), "loop": Link("loop")},
+            "etc/up": Link("../../../etc/real"),
             "lib": Link("usr/lib"),
             "usr/lib": {"x": "deep"},
         },

@@ -1,0 +1,68 @@
+"""No secret leaves in a diff."""
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drift_agent.image.redact import REDACTED, holds_key, redact_blocks, redact_line
+
+
+@pytest.mark.parametrize(
+    ("line", "secret"),
+    [
+        ("password = hunter2", "hunter2"),
+        ("DB_PASSWORD=hunter two", "two"),
+        ('  "api_key": "abc",', "abc"),
+        ("psk: letmein", "letmein"),
+        ("passwd letmein", "letmein"),
+        ("secret => 'x1'", "x1"),
+        ("url = https://user:hunter2@example.org/x", "hunter2"),
+        ("Authorization: Bearer abcdef123", "abcdef123"),
+        ("root:$6$salt$abcdefgh:19000:", "abcdefgh"),
+        ("key AKIAIOSFODNN7EXAMPLE1", "AKIAIOSFODNN7EXAMPLE1"),
+        ("x 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822c", "9f86d081884c7d659a2feaa0c55ad015"),
+        ("eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.abc", "eyJhbGci"),
+    ],
+)
+def test_what_looks_like_a_secret_is_taken_out(line: str, secret: str) -> None:
+    assert secret not in redact_line(line)
+    assert REDACTED in redact_line(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "127.0.0.1 localhost",
+        "PermitRootLogin no",
+        "ExecStart=/usr/lib/systemd/systemd-networkd-wait-online",
+        "deb http://deb.example.org/debian bookworm main",
+        "net.ipv4.conf.all.accept_redirects = 0",
+        "",
+    ],
+)
+def test_what_is_plain_configuration_stays(line: str) -> None:
+    assert redact_line(line) == line
+
+
+def test_blocks_of_keys_are_taken_out_line_for_line() -> None:
+    lines = ["a", "-----BEGIN CERTIFICATE-----", "MIIB", "AB==", "-----END CERTIFICATE-----", "b"]
+    assert redact_blocks(lines) == [lines[0], lines[1], REDACTED, REDACTED, lines[4], lines[5]]
+
+
+def test_files_that_hold_private_keys_are_known() -> None:
+    assert holds_key(b"-----BEGIN OPENSSH PRIVATE KEY-----\n")
+    assert not holds_key(b"-----BEGIN CERTIFICATE-----\n")
+
+
+@given(st.text())
+def test_any_line_is_taken(line: str) -> None:
+    redact_line(line)
+
+
+@pytest.mark.parametrize("line", ["a" * 60_000, "pass" * 20_000, "a:" * 30_000, "x://" * 10_000, "token " * 10_000])
+def test_no_line_takes_long(line: str) -> None:
+    started = time.monotonic()
+    redact_line(line)
+    assert time.monotonic() - started < 1
