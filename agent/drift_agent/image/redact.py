@@ -23,6 +23,9 @@ _NAMED: Final = re.compile(
 _URL: Final = re.compile(r"(\w://[^\s/:@]*:)[^\s/@]+(@)")
 _AUTHORIZATION: Final = re.compile(r"(?i)\b((?:bearer|basic|digest|token)\s+)[\w.~+/=-]{6,}")
 _CRYPT: Final = re.compile(r"\$(?:1|2[abxy]?|5|6|7|y|gy|argon2\w*|scrypt|apr1)\$[^\s:]+")
+_KNOWN: Final = re.compile(
+    r"\b(?:(?:AKIA|ASIA)[A-Z0-9]{12,}|gh[opsur]_\w{8,}|glpat-[\w-]{8,}|xox[abprs]-[\w-]{8,}|eyJ[\w.-]{12,})"
+)
 _WORD: Final = re.compile(rf"[A-Za-z0-9+/_=.~-]{{{MIN_RANDOM_LENGTH},}}")
 _PEM_BEGIN: Final = re.compile(r"-----BEGIN [A-Z0-9 ]+-----")
 _PEM_END: Final = re.compile(r"-----END [A-Z0-9 ]+-----")
@@ -35,7 +38,7 @@ def redact_line(line: str) -> str:
     line = _NAMED.sub(lambda match: match.group(1) + REDACTED, line)
     line = _URL.sub(rf"\g<1>{REDACTED}\g<2>", line)
     line = _AUTHORIZATION.sub(lambda match: match.group(1) + REDACTED, line)
-    line = _CRYPT.sub(REDACTED, line)
+    line = _KNOWN.sub(REDACTED, _CRYPT.sub(REDACTED, line))
     return _WORD.sub(lambda match: REDACTED if looks_random(match.group()) else match.group(), line)
 
 
