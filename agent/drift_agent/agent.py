@@ -16,6 +16,7 @@ from typing import Any, Final
 from drift_agent import __version__
 from drift_agent.clock import Clock
 from drift_agent.config import Config
+from drift_agent.config_file import located
 from drift_agent.drift.comparison import open_comparison
 from drift_agent.drift.detector import Detector
 from drift_agent.drift.first_boot import booted_at
@@ -74,10 +75,12 @@ class Agent:
         """
         config, clock = self._config, self._clock
         with StateDir(config.agent.state_dir) as state:
-            runner = Runner(config.metrics, config.agent.interval, clock, outputs=self._output_stats)
+            with located(config):
+                runner = Runner(config.metrics, config.agent.interval, clock, outputs=self._output_stats)
             spool = Spool.open(str(state.path / "spool.db"), config.spool, config.outputs, clock)
             try:
-                self._follower = Follower(config.logs, spool.offsets(), clock)
+                with located(config):
+                    self._follower = Follower(config.logs, spool.offsets(), clock)
                 with StatusServer(state.path, lambda: self._status(runner)):
                     self._run(state.path, runner, spool)
             finally:

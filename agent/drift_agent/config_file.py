@@ -4,7 +4,8 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import MISSING, Field, dataclass, fields
 from typing import Any, Final, TypeVar
 
@@ -63,7 +64,7 @@ def read_options(cls: type[T], section: str, table: object) -> T:
     Raises:
         ConfigError: a key or value is not allowed.
     """
-    return _Reader(_Source("configuration", ""), {}).read(cls, section, table)
+    return _Reader(_Source("", ""), {}).read(cls, section, table)
 
 
 def _read(path: str) -> str:
@@ -118,9 +119,9 @@ class _Reader:
         if variable is not None:
             return ConfigError(f"environment variable {variable}: {problem}")
         line = self.source.line_of(section, index, key)
-        place = f"{self.source.path}, line {line}" if line else self.source.path
+        place = f"{self.source.path}, line {line}: " if line else f"{self.source.path}: " if self.source.path else ""
         list_ = f"[{index}]" if index is not None else ""
-        return ConfigError(f"{place}: {section}{list_}.{key} {problem}" if key else f"{place}: {section} {problem}")
+        return ConfigError(f"{place}{section}{list_}{'.' if key else ''}{key} {problem}")
 
     def read(self, cls: type[T], section: str, table: object, index: int | None = None) -> T:
         if not isinstance(table, dict):
@@ -138,6 +139,23 @@ class _Reader:
                 shown = "" if _may_hold_a_secret(key, value) else f"= {value!r}"[:80] + ": "
                 raise self.error(section, index, key, f"{shown}{error}") from None
         return cls(**values)
+
+
+_PLACE: Final = re.compile(r"(\w+|metrics\.\w+)(?:\[(\d+)\])?\.(\w+)")
+
+
+@contextmanager
+def located(config: Config) -> Iterator[None]:
+    """Gives a ConfigError that says `logs[0].pattern …` or `metrics.disk.interval …`, raised by whoever uses that value, its file and line too."""
+    try:
+        yield
+    except ConfigError as error:
+        place = _PLACE.match(str(error))
+        if place is None or not os.path.exists(config.source):
+            raise
+        index = int(place[2]) if place[2] else None
+        line = _Source(config.source, _read(config.source)).line_of(place[1], index, place[3])
+        raise ConfigError(f"{config.source}{f', line {line}' if line else ''}: {error}") from None
 
 
 def _key_of(item: Field[Any]) -> str:

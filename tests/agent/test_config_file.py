@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drift_agent.config import AgentOptions, Config, ImageOptions, SpoolOptions
-from drift_agent.config_file import load, read_secret
+from drift_agent.config_file import load, located, read_secret
 from drift_agent.errors import ConfigError
 
 Write = Callable[[str], str]
@@ -122,6 +122,12 @@ def test_a_mistake_names_file_line_and_key_and_what_is_allowed(write: Write, tex
 def test_a_mistake_in_the_second_table_of_a_list_has_its_own_line(write: Write) -> None:
     text = '[[outputs]]\nurl = "http://a"\n[[outputs]]\nname = "b"\nurl = 3\n'
     assert "line 5: outputs[1].url" in refused(write(text))
+
+
+def test_a_value_that_its_user_refuses_is_located_too(write: Write) -> None:
+    path = write(MINIMAL + '[[logs]]\npath = "/x"\npattern = "("\n')
+    with pytest.raises(ConfigError, match=r"agent\.toml, line 6: logs\[0\]\.pattern: bad"), located(load(path, {})):
+        raise ConfigError("logs[0].pattern: bad")
 
 
 def test_the_environment_overrides_the_file(write: Write) -> None:

@@ -10,7 +10,7 @@ import typer
 from drift_agent.cli.common import EPILOG, make_app
 from drift_agent.clock import SystemClock
 from drift_agent.config import Config
-from drift_agent.config_file import DEFAULT_PATH, load
+from drift_agent.config_file import DEFAULT_PATH, load, located
 from drift_agent.errors import ConfigError
 
 ConfigOption = Annotated[
@@ -43,8 +43,9 @@ def config_check(config: ConfigOption = DEFAULT_PATH) -> None:
     from drift_agent.metrics.runner import Runner
 
     checked = load_config(config)
-    metrics = Runner(checked.metrics, checked.agent.interval, SystemClock()).names
-    Follower(checked.logs, {}, SystemClock()).close()  # compiles every format and pattern
+    with located(checked):
+        metrics = Runner(checked.metrics, checked.agent.interval, SystemClock()).names
+        Follower(checked.logs, {}, SystemClock()).close()  # compiles every format and pattern
     if not checked.outputs:
         raise ConfigError(f"{config}: has no [[outputs]]; add one with a url, such as 'http://influxdb.example:8086'")
     typer.echo(f"{config}: ok")
