@@ -141,12 +141,12 @@ class _Reader:
         return cls(**values)
 
 
-_PLACE: Final = re.compile(r"(\w+|metrics\.\w+)(?:\[(\d+)\])?\.(\w+)")
+_PLACE: Final = re.compile(r"(metrics\.\w+|\w+)(?:\[(\d+)\])?\.(\w+)")
 
 
 @contextmanager
 def located(config: Config) -> Iterator[None]:
-    """Gives a ConfigError that says `logs[0].pattern …` or `metrics.disk.interval …`, raised by whoever uses that value, its file and line too."""
+    """Gives a ConfigError of whoever uses a value (`logs[0].pattern …`, `metrics.disk.foo …`) its file and line."""
     try:
         yield
     except ConfigError as error:
