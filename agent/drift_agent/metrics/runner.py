@@ -149,8 +149,8 @@ class Runner:
                 points = self._gather_one(job, todo)
                 with todo.lock:
                     if todo.abandoned:
-                        job.hanging = False
                         LOG.warning("metric %s answers again", job.name)
+                        job.hanging = False
                         return
                     todo.results.append(points)
             todo.done.set()

@@ -1,5 +1,6 @@
 """The runner: what is due, what fails, what hangs."""
 
+import time
 from collections.abc import Iterable
 from threading import Event, active_count
 
@@ -113,16 +114,17 @@ def test_one_that_hangs_is_left_out_until_it_answers_and_said_so(caplog: pytest.
         return [Point("b", {}, {"value": 1}, time)]
 
     metrics = [metric("a", steady("a")), metric("b", hang), metric("c", steady("c"))]
-    runner = Runner(MetricsOptions(), 1, FakeClock(), metrics=metrics, patience=0.05)
+    runner = Runner(MetricsOptions(), 1, FakeClock(), metrics=metrics, patience=0.5)
     assert names(runner.gather(STAMP, 0.0)) == ["a", "c"]
     assert names(runner.gather(STAMP, 1.0)) == ["a", "c"]
     assert runner.stats["b"].gather_timeouts == 2
     assert "metric b has not answered" in caplog.text
     release.set()
     assert answered.wait(10)
+    deadline = time.monotonic() + 20
     second = 2.0
-    while names(found := runner.gather(STAMP, second)) != ["a", "b", "c"]:
-        assert second < 1000, found
+    while names(runner.gather(STAMP, second)) != ["a", "b", "c"]:
+        assert time.monotonic() < deadline
         second += 1
     assert "metric b answers again" in caplog.text
 
