@@ -21,8 +21,8 @@ StoreOption = Annotated[
         "--store",
         envvar="DRIFTLINE_STORE",
         metavar="URL",
-        help="Where the reports are: sqlite:///PATH, http(s)://COLLECTOR, influxdb://HOST:PORT/DATABASE[?org=ORG] or "
-        "influxdbs://… (sqlite:///$XDG_DATA_HOME/driftline/store.db).",
+        help="Where the reports are: sqlite:///PATH, http(s)://COLLECTOR or influxdb(s)://HOST:PORT/DB; "
+        "by default what `drift up` and `drift serve` fill.",
         show_default=False,
     ),
 ]
