@@ -1,11 +1,17 @@
 """A machine that a test changes by hand, compared with an image that is only a set of attributes."""
 
 from collections.abc import Callable, Collection, Iterable
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
+from typing import ParamSpec, TypeVar
 
 from drift_agent.drift.check import CheckResult, Scope
 from drift_agent.drift.runtime.fact import Observation
+from drift_agent.errors import DriftlineError
 from drift_agent.model import Change, Unreadable
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass
@@ -22,11 +28,11 @@ class FakeComparison:
     looked_at: list[frozenset[str] | None] = field(default_factory=list)
     during_scan: Callable[[], None] = lambda: None
 
-    def tree(self, progress: Callable[[], None]) -> CheckResult:
+    def tree(self, progress: Callable[[int], None]) -> CheckResult:
         self.looked_at.append(None)
         result = self._result(self.changes)
         self.during_scan()
-        progress()
+        progress(result.scanned)
         return result
 
     def paths(self, paths: Collection[str], trees: Collection[str]) -> CheckResult:
@@ -50,6 +56,18 @@ class FakeComparison:
     def _result(self, changes: Iterable[Change]) -> CheckResult:
         observed = "1:sha256:other" if self.changes else self.digest
         return CheckResult(list(changes), 3, list(self.unreadable), [], observed, 0.25)
+
+
+class InlineExecutor(Executor):
+    """Does at once what is submitted, in the caller's thread."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        future: Future[T] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except DriftlineError as error:
+            future.set_exception(error)
+        return future
 
 
 def modified(path: str, **actual: str) -> Change:

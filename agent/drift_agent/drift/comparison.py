@@ -23,8 +23,8 @@ class Comparison(Protocol):
     def policy_digest(self) -> str:
         """The effective policy's."""
 
-    def tree(self, progress: Callable[[], None]) -> CheckResult:
-        """Looks at everything; calls `progress` often, from this thread."""
+    def tree(self, progress: Callable[[int], None]) -> CheckResult:
+        """Looks at everything; calls `progress` often with the count so far, from this thread."""
 
     def paths(self, paths: Collection[str], trees: Collection[str]) -> CheckResult:
         """Looks at these paths alone, and at `trees` with everything below."""
@@ -52,9 +52,9 @@ class ImageComparison:
         self.digest = manifest.header.digest
         self.policy_digest = manifest.header.policy_digest
 
-    def tree(self, progress: Callable[[], None]) -> CheckResult:
+    def tree(self, progress: Callable[[int], None]) -> CheckResult:
         """Looks at everything."""
-        return check_tree(self._root, self._manifest, progress=lambda _: progress())
+        return check_tree(self._root, self._manifest, progress=progress)
 
     def paths(self, paths: Collection[str], trees: Collection[str]) -> CheckResult:
         """Looks at these alone."""

@@ -5,27 +5,29 @@ found is taken in (`knowledge`), written to `state.db`, and only then leaves (`a
 """
 
 from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
 from threading import Event
 from typing import Final
 
 from drift_agent.clock import Clock
 from drift_agent.config import Config
-from drift_agent.drift import first_boot
 from drift_agent.drift.announcer import Announcer, Basis
 from drift_agent.drift.check import CheckResult
 from drift_agent.drift.comparison import Comparison
-from drift_agent.drift.dirty import DirtySet
+from drift_agent.drift.dirty import Dirty
+from drift_agent.drift.first_boot import FirstBoot
+from drift_agent.drift.hints import Hints
 from drift_agent.drift.knowledge import Knowledge, Look
-from drift_agent.drift.logins import LOGIN, Logins
-from drift_agent.drift.poller import Poller
+from drift_agent.drift.logins import LOGIN, LoginAnswer, LoginWatch
 from drift_agent.drift.reporter import Emit
 from drift_agent.drift.runtime import KINDS
 from drift_agent.drift.runtime.fact import Observation
+from drift_agent.drift.scanner import Scanner, idle_thread
 from drift_agent.drift.state import StateStore
-from drift_agent.drift.watch import WATCHED, MakeWatcher, NoWatcher, Watcher, watcher_of
+from drift_agent.drift.watch import WATCHED, MakeWatcher, watcher_of
 from drift_agent.errors import DriftlineError
 from drift_agent.identity import Identity
-from drift_agent.model import Change, State, Unreadable
+from drift_agent.model import State
 
 SLICE_SECONDS: Final = 0.5
 """Longest wait between two looks at `stop`, for a caller that sets it without `wake`."""
@@ -35,20 +37,14 @@ PAUSE_FACTOR: Final = 4.0
 """After a scan lost hints bring no other for this long: the first at least, else this many times its length."""
 
 RUNTIME_SECONDS: Final = 60.0
-LOGIN_SECONDS: Final = 15.0
-SETTLED_SECONDS: Final = 1.0
-"""How often what runs, who logged in and the end of first boot are looked at."""
+"""How often what runs is looked at."""
 
 RETRY_SECONDS: Final = 60.0
 """How soon a manifest that could not be opened is tried again."""
 
 
-class _Stopped(Exception):  # noqa: N818 (no error: how a scan is left)
-    pass
-
-
 class Detector:
-    """See the module. `run` belongs to one thread; `wake` and `last_word` may be called from any."""
+    """See the module. `run` belongs to one thread; `wake`, `status` and `last_word` may be called from any."""
 
     def __init__(
         self,
@@ -61,82 +57,81 @@ class Detector:
         log: Callable[[str], None],
         *,
         make_watcher: MakeWatcher | None = None,
+        executor: Executor | None = None,
         clock_offset: Callable[[], float] = lambda: 0.0,
         booted: int = 0,
     ) -> None:
         """`open_comparison` raises a DriftlineError where there is no manifest; `store` belongs to the detector now.
 
-        `booted` (Unix ns; now): when the machine booted. Where nothing is remembered, that was its first boot.
+        `executor` runs the scans (`idle_thread`). `booted` (Unix ns; now): when the machine booted. Where nothing is
+        remembered, that was its first boot.
         """
-        self._config = config
+        self._options = config.image
         self._open = open_comparison
         self._clock = clock
         self._log = log
         self._wake = Event()
-        self._stop = Event()
-        self._dirty = DirtySet(self._wake.set, clock.monotonic)
-        self._make_watcher = make_watcher or watcher_of(config.image.root)
-        self._watcher: Watcher = NoWatcher()
-        self._running = self._watching = False
-        self._watch_problem = ""
+        self._hints = Hints(make_watcher or watcher_of(config.image.root), clock, self._wake.set)
+        self._scanner = Scanner(
+            open_comparison, executor or idle_thread(), clock, self._wake.set, config.image.files_per_second
+        )
+        self._knowledge = Knowledge(store, log, min(booted or clock.time_ns(), clock.time_ns()))
+        self._announcer = Announcer(config, identity, self._knowledge, clock, emit, clock_offset)
+        self._logins = LoginWatch(config.image, clock, self._knowledge.memory.first_boot, self._wake.set)
+        self._running = False
         self._comparison: Comparison | None = None
         self._digests = ("", "")
         self._problem = ""
-        self._started = clock.monotonic()
-        self._next_scan = self._next_runtime = self._next_settled = clock.monotonic()
+        sealed = bool(self._knowledge.memory.sealed)
+        self._first_boot = FirstBoot(config.image.root, config.image.settle, clock, over=sealed)
+        self._next_scan = self._next_runtime = clock.monotonic()
+        self._settled_before = False
         self._scan: CheckResult | None = None
         self._scan_at = 0
-        self._scanned = 0.0
-        self._knowledge = Knowledge(store, log, min(booted or clock.time_ns(), clock.time_ns()))
-        self._announcer = Announcer(config, identity, self._knowledge, clock, emit, clock_offset)
-        self._logins = Logins(
-            config.image.root,
-            clock,
-            since=self._knowledge.memory.first_boot,
-            allowed=config.image.allow_logins,
-        )
-        self._first_boot_over = bool(self._knowledge.memory.sealed)
-        self._poller: Poller[tuple[list[Change], list[Unreadable]]] | None = None
+        self._scan_ended = 0.0
+        self._touched = Dirty()
+        self._must_add_up = False
 
     # ------------------------------------------------------------------------------------------- schedule
 
     def run(self, stop: Event) -> None:
         """Detects until `stop` is set; call `wake` after setting it for an end without delay."""
-        self._stop = stop
-        self._running, self._watching = True, self._config.image.watch
+        self._running = True
         try:
             self._say()
             while not stop.is_set():
                 self.step()
                 self._wait(stop)
-        except _Stopped:
-            pass
         finally:
-            self._watcher.stop()
-            if self._poller is not None:
-                self._poller.stop()
+            self._hints.stop()
+            self._scanner.stop()
+            self._logins.stop()
             self._close_comparison()
 
     def once(self) -> State:
         """One complete look without watching, and its points; the state it came to."""
-        self._full_scan()
+        self._scanner.begin()
+        while self._scanner.busy:
+            self._clock.wait(self._wake, SLICE_SECONDS)
+            self._take_scan()
         if self._comparison is not None and self._comparison.compares("user"):
-            self._take_in_logins([self._logins.look(self._stop)])
+            self._take_in_logins([self._logins.once()])
         self._say()
+        self._scanner.stop()
         self._close_comparison()
         return self.current_state()
 
     def step(self) -> None:
         """Does whatever is due now."""
-        if self._clock.monotonic() >= self._next_scan or self._seal_is_due():
-            self._full_scan()
-        self._look_at_dirty()
+        if not self._scanner.busy and (self._clock.monotonic() >= self._next_scan or self._seal_is_due()):
+            self._begin_scan()
+        self._take_scan()
+        self._look_at_hints()
         if self._comparison is not None and self._clock.monotonic() >= self._next_runtime:
             self._look_at_runtime(self._comparison)
-        if self._poller is not None:
-            self._take_in_logins(self._poller.take())
-        self._notice_watcher()
-        if self._announcer.due_in() <= 0.0:
+        self._take_in_logins(self._logins.take())
+        self._notice_hints()
+        if self._announcer.due_in() <= 0.0 and not self._must_add_up:
             self._say()
 
     def wake(self) -> None:
@@ -144,48 +139,105 @@ class Detector:
         self._wake.set()
 
     def _wait(self, stop: Event) -> None:
-        waits = [self._next_scan - self._clock.monotonic(), self._announcer.due_in(), SLICE_SECONDS]
-        ripe = self._dirty.ripe_in()
-        if ripe is not None:
+        waits = [SLICE_SECONDS]
+        if not self._must_add_up:
+            waits.append(self._announcer.due_in())
+        if not self._scanner.busy:
+            waits.append(self._next_scan - self._clock.monotonic())
+        ripe = self._hints.ripe_in()
+        if ripe is not None and self._scan is not None and self._comparison is not None:
             waits.append(ripe)
         if min(waits) > 0.0 and not stop.is_set():
             self._clock.wait(self._wake, min(waits))
         self._wake.clear()
 
-    # -------------------------------------------------------------------------------------------- looking
+    # ------------------------------------------------------------------------------------------- scanning
 
-    def _full_scan(self) -> None:
-        self._next_scan = self._clock.monotonic() + self._config.image.scan_interval
-        began, settled = self._clock.monotonic(), self._settled()
+    def _begin_scan(self) -> None:
+        self._next_scan = self._clock.monotonic() + self._options.scan_interval
+        self._settled_before = self._first_boot.is_over()
+        self._touched = Dirty()
+        if self._running and self._comparison is None:
+            try:
+                self._use(self._open())
+            except DriftlineError as error:
+                self._cannot_compare(error)
+                return
+        self._scanner.begin()
+
+    def _take_scan(self) -> None:
         try:
-            comparison = self._opened()
-            self._dirty.take()
-            result = comparison.tree(self._on_progress)
-            observed = comparison.runtime()
+            scanned = self._scanner.take()
         except DriftlineError as error:
             self._cannot_compare(error)
             return
-        self._problem = ""
-        self._scan, self._scan_at, self._scanned = result, self._clock.time_ns(), self._clock.monotonic()
-        self._knowledge.take_in(_complete(result, observed), self._scan_at, settled=settled)
+        if scanned is None:
+            return
+        self._use(scanned.comparison)
+        self._problem, self._must_add_up = "", False
+        self._scan, self._scan_at, self._scan_ended = scanned.result, self._clock.time_ns(), self._clock.monotonic()
+        look = _complete(scanned.result, scanned.observed)
+        self._knowledge.take_in(look, self._scan_at, settled=self._settled_before)
         self._next_runtime = self._clock.monotonic() + RUNTIME_SECONDS
         self._announcer.changed()
-        self._watcher.scanned(began)
+        self._hints.scanned(scanned.began)
+        # What was hinted at while the scan ran may have been passed by it before it changed.
+        self._look_at(scanned.comparison, self._touched)
 
-    def _on_progress(self) -> None:
-        """A long scan neither holds the end up nor what there is to say."""
-        if self._stop.is_set():
-            raise _Stopped
-        if self._announcer.due_in() <= 0.0:
-            self._say()
-
-    def _look_at_dirty(self) -> None:
-        comparison, scan = self._comparison, self._scan
-        if self._dirty.ripe_in() != 0.0 or scan is None or comparison is None:
+    def _use(self, comparison: Comparison) -> None:
+        self._close_comparison()
+        self._comparison = comparison
+        self._digests = (comparison.digest, comparison.policy_digest)
+        if not self._running:
             return
-        dirty = self._dirty.take()
+        # Before the first scan begins: what changes while it looks must not be missed.
+        if self._options.watch and not self._hints.begun:
+            self._hints.begin(comparison.is_ignored)
+        if comparison.compares("user"):
+            self._logins.begin()
+
+    def _cannot_compare(self, error: DriftlineError) -> None:
+        self._close_comparison()
+        self._digests, self._must_add_up = ("", ""), False
+        self._next_scan = self._clock.monotonic() + min(RETRY_SECONDS, self._options.scan_interval)
+        if str(error) != self._problem:
+            self._problem = str(error)
+            self._log(f"state is unverified: {error}")
+            self._announcer.changed()
+
+    def _close_comparison(self) -> None:
+        if self._comparison is not None:
+            self._comparison.close()
+            self._comparison = None
+
+    def _rescan_soon(self, last: CheckResult) -> None:
+        """At once, unless it was just done: a tree that never rests must not keep a core busy."""
+        pause = max(LEAST_PAUSE_SECONDS, PAUSE_FACTOR * last.seconds)
+        self._next_scan = min(self._next_scan, max(self._clock.monotonic(), self._scan_ended + pause))
+
+    def _seal_is_due(self) -> bool:
+        return self._scan is not None and not self._knowledge.memory.sealed and self._first_boot.is_over()
+
+    # ------------------------------------------------------------------------------------- between the scans
+
+    def _look_at_hints(self) -> None:
+        comparison, scan = self._comparison, self._scan
+        if self._hints.ripe_in() != 0.0 or scan is None or comparison is None:
+            return
+        dirty = self._hints.take()
         if dirty.everything:
             self._rescan_soon(scan)
+            return
+        if self._scanner.busy:
+            self._touched = self._touched.joined(dirty)
+        self._look_at(comparison, dirty)
+        if self._knowledge.is_empty and scan.observed != comparison.digest:
+            # What is said to be clean must add up: `observed` is only as new as the last complete scan.
+            self._must_add_up = True
+            self._rescan_soon(scan)
+
+    def _look_at(self, comparison: Comparison, dirty: Dirty) -> None:
+        if not dirty.paths and not dirty.trees:
             return
         try:
             result = comparison.paths(dirty.paths, dirty.trees)
@@ -193,9 +245,6 @@ class Detector:
             self._cannot_compare(error)
             return
         self._take_in(Look(result.changes, result.unreadable, result.scope.covers))
-        if self._knowledge.is_empty and scan.observed != comparison.digest:
-            # What is said to be clean must add up: `observed` is only as new as the last complete scan.
-            self._full_scan()
 
     def _look_at_runtime(self, comparison: Comparison) -> None:
         self._next_runtime = self._clock.monotonic() + RUNTIME_SECONDS
@@ -206,7 +255,7 @@ class Detector:
             return
         self._take_in(Look(observed.changes, observed.unreadable, lambda kind, _: kind in KINDS))
 
-    def _take_in_logins(self, answers: Iterable[tuple[list[Change], list[Unreadable]]]) -> None:
+    def _take_in_logins(self, answers: Iterable[LoginAnswer]) -> None:
         for logins, unreadable in answers:
             self._take_in(Look([], unreadable, lambda kind, _: kind == LOGIN))
             if self._knowledge.take_in_logins(logins, self._clock.time_ns()):
@@ -215,53 +264,6 @@ class Detector:
     def _take_in(self, look: Look) -> None:
         if self._knowledge.take_in(look, self._clock.time_ns()):
             self._announcer.changed()
-
-    def _rescan_soon(self, last: CheckResult) -> None:
-        """At once, unless it was just done: a tree that never rests must not keep a core busy."""
-        pause = max(LEAST_PAUSE_SECONDS, PAUSE_FACTOR * last.seconds)
-        self._next_scan = min(self._next_scan, max(self._clock.monotonic(), self._scanned + pause))
-
-    def _seal_is_due(self) -> bool:
-        return self._scan is not None and not self._knowledge.memory.sealed and self._settled()
-
-    def _settled(self) -> bool:
-        """Whether first boot is over, or was waited for long enough; looked at no more often than need be."""
-        now = self._clock.monotonic()
-        if not self._first_boot_over and now >= self._next_settled:
-            self._next_settled = now + SETTLED_SECONDS
-            waited = now - self._started >= self._config.image.settle
-            self._first_boot_over = waited or first_boot.is_over(self._config.image.root)
-        return self._first_boot_over
-
-    def _opened(self) -> Comparison:
-        """The manifest, opened anew: one that was replaced or removed must show.
-
-        The first time the watcher starts with it: what changes while the first scan looks must not be missed.
-        """
-        self._close_comparison()
-        self._comparison = self._open()
-        self._digests = (self._comparison.digest, self._comparison.policy_digest)
-        if self._watching and isinstance(self._watcher, NoWatcher):
-            self._watcher = self._make_watcher(self._dirty, self._comparison.is_ignored)
-            self._watcher.start()
-        if self._running and self._poller is None and self._comparison.compares("user"):
-            self._poller = Poller("logins", self._logins.look, LOGIN_SECONDS, self._clock, self.wake)
-            self._poller.start()
-        return self._comparison
-
-    def _cannot_compare(self, error: DriftlineError) -> None:
-        self._close_comparison()
-        self._digests = ("", "")
-        self._next_scan = self._clock.monotonic() + min(RETRY_SECONDS, self._config.image.scan_interval)
-        if str(error) != self._problem:
-            self._problem = str(error)
-            self._log(f"state is unverified: {error}")
-            self._announcer.changed()
-
-    def _close_comparison(self) -> None:
-        if self._comparison is not None:
-            self._comparison.close()
-            self._comparison = None
 
     # --------------------------------------------------------------------------------------------- saying
 
@@ -280,8 +282,8 @@ class Detector:
         return {
             "state": self.current_state(),
             "problem": self._problem,
-            "watched": list(WATCHED) if self._watching else [],
-            "degraded": self._watcher.problem,
+            "watched": list(WATCHED) if self._hints.begun else [],
+            "degraded": self._hints.problem,
             "outstanding": len(self._knowledge.ledger.open),
             "reverted": len(self._knowledge.ledger.reverted),
             "unreadable": [f"{one.kind} {one.key}: {one.error}" for one in [*self._knowledge.unreadable.values()][:20]],
@@ -310,20 +312,16 @@ class Detector:
             scanned=scan.scanned if scan else 0,
             scan_at=self._scan_at,
             scan_seconds=scan.seconds if scan else 0.0,
-            degraded=bool(self._watch_problem),
+            degraded=bool(self._hints.problem),
         )
 
-    def _notice_watcher(self) -> None:
+    def _notice_hints(self) -> None:
         """Says at once that watching fell back to scanning, and that it is whole again."""
-        problem = self._watcher.problem
-        if problem == self._watch_problem:
-            return
-        if problem:
-            self._log(f"changes are found by the scans alone: {problem}")
-        else:
-            self._log("changes are found as they happen again")
-        self._watch_problem = problem
-        self._announcer.changed()
+        if self._hints.notice():
+            problem = self._hints.problem
+            told = f"changes are found by the scans alone: {problem}" if problem else "changes are found as they happen"
+            self._log(told)
+            self._announcer.changed()
 
 
 def _complete(result: CheckResult, observed: Observation) -> Look:

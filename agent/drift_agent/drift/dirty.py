@@ -23,9 +23,13 @@ class Dirty:
     `everything`: hints were lost, or too many; only a rescan is the truth.
     """
 
-    paths: frozenset[str]
-    trees: frozenset[str]
-    everything: bool
+    paths: frozenset[str] = frozenset()
+    trees: frozenset[str] = frozenset()
+    everything: bool = False
+
+    def joined(self, other: "Dirty") -> "Dirty":
+        """Both together."""
+        return Dirty(self.paths | other.paths, self.trees | other.trees, self.everything or other.everything)
 
 
 class DirtySet:

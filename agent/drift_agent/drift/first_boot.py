@@ -5,8 +5,30 @@ import subprocess
 from collections.abc import Callable
 from typing import Final
 
+from drift_agent.clock import Clock
+
 STATE_SECONDS: Final = 2.0
+LOOK_SECONDS: Final = 1.0
 _ON_ITS_WAY: Final = frozenset({"initializing", "starting"})
+
+
+class FirstBoot:
+    """Asks whether first boot is over, no more often than need be; `settle` seconds are waited for at most."""
+
+    def __init__(self, root: str, settle: float, clock: Clock, *, over: bool) -> None:
+        self._root = root
+        self._clock = clock
+        self._deadline = clock.monotonic() + settle
+        self._next = clock.monotonic()
+        self._over = over
+
+    def is_over(self) -> bool:
+        """Whether it is; once it is, it stays so."""
+        now = self._clock.monotonic()
+        if not self._over and now >= self._next:
+            self._next = now + LOOK_SECONDS
+            self._over = now >= self._deadline or is_over(self._root)
+        return self._over
 
 
 def is_over(root: str, system_state: Callable[[], str] | None = None) -> bool:

@@ -13,6 +13,7 @@ from threading import Event
 from typing import Final
 
 from drift_agent.clock import Clock
+from drift_agent.config import ImageOptions
 from drift_agent.drift.login_records import (
     IDENTIFIERS,
     MESSAGES,
@@ -24,6 +25,7 @@ from drift_agent.drift.login_records import (
     parse_utmp,
     record_size,
 )
+from drift_agent.drift.poller import Poller
 from drift_agent.drift.tail import Tail
 from drift_agent.model import Change, Unreadable
 
@@ -38,7 +40,12 @@ SESSION_LOG: Final = "var/log/amazon/ssm/amazon-ssm-agent.log"
 OVERLAP_NS: Final = 120 * SECOND
 """How far the journal is read again each time: an entry is written some time after its stamp."""
 
+LOGIN_SECONDS: Final = 15.0
+
 JOURNAL_SECONDS: Final = 20.0
+
+LoginAnswer = tuple[list[Change], list[Unreadable]]
+"""The logins that were not told before (some may be), and the sources that could not be read."""
 
 RunJournal = Callable[[Sequence[str], Event], Iterable[bytes] | None]
 """Arguments of journalctl → its lines; None where it cannot be run, refuses, or the event ended it."""
@@ -73,8 +80,8 @@ class Logins:
         self._auth = [Tail(os.path.join(root, path)) for path in AUTH_LOGS]
         self._session = Tail(os.path.join(root, SESSION_LOG))
 
-    def look(self, stop: Event) -> tuple[list[Change], list[Unreadable]]:
-        """The logins that were not told before (some may be), and the sources that could not be read."""
+    def look(self, stop: Event) -> LoginAnswer:
+        """Asks every source once; `stop` ends a journal that takes long."""
         found: list[Login] = []
         unreadable: list[Unreadable] = []
         now = datetime.fromtimestamp(self._clock.time_ns() / SECOND, UTC).astimezone()
@@ -148,3 +155,30 @@ def run_journalctl(arguments: Sequence[str], stop: Event) -> Iterable[bytes] | N
             return None if refused else output.splitlines()
         process.kill()
     return None
+
+
+class LoginWatch:
+    """Asks for logins every `LOGIN_SECONDS` in a thread of its own."""
+
+    def __init__(self, options: ImageOptions, clock: Clock, since: int, wake: Callable[[], None]) -> None:
+        self._logins = Logins(options.root, clock, since=since, allowed=options.allow_logins)
+        self._poller = Poller("logins", self._logins.look, LOGIN_SECONDS, clock, wake)
+        self._begun = False
+
+    def begin(self) -> None:
+        """Begins to ask; nothing where that was done."""
+        if not self._begun:
+            self._begun = True
+            self._poller.start()
+
+    def once(self) -> LoginAnswer:
+        """Asks in this thread, and waits."""
+        return self._logins.look(Event())
+
+    def take(self) -> list[LoginAnswer]:
+        """What was answered since the last time."""
+        return self._poller.take()
+
+    def stop(self) -> None:
+        """Ends the thread before it returns."""
+        self._poller.stop()

@@ -1,6 +1,8 @@
 """The detector says what it found, once, in order, and forgets nothing."""
 
 import sqlite3
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +18,7 @@ from drift_agent.errors import ManifestError
 from drift_agent.identity import Identity
 from drift_agent.model import Change, Point, Unreadable
 from fakes import FakeClock
-from looks import FakeComparison, modified
+from looks import FakeComparison, InlineExecutor, modified
 
 IDENTITY = Identity("i-1", "web-1", "web@1", "default", "boot-1", machine="m-1")
 KEY = Change("file", "/etc/ssh/ssh_host_key", "added", "sealed", actual={"sha256": "first"})
@@ -57,7 +59,7 @@ class Bench:
         )
         self.start()
 
-    def start(self, boot_id: str = "boot-1") -> None:
+    def start(self, boot_id: str = "boot-1", *, threaded: bool = False) -> None:
         """A new agent on the same machine."""
         store = StateStore.open(f"{self.config.agent.state_dir}/state.db", IDENTITY.machine, "", self.log.append)
         self.detector = Detector(
@@ -69,8 +71,9 @@ class Bench:
             self.emit,
             self.log.append,
             make_watcher=self.watch,
+            executor=None if threaded else InlineExecutor(),
         )
-        self.detector._watching = True
+        self.detector._running = True
 
     def open(self) -> FakeComparison:
         if self.problem is not None:
@@ -92,6 +95,14 @@ class Bench:
         """Steps as `run` would, a second at a time."""
         for _ in range(round(seconds)):
             self.clock.advance(1.0)
+            self.detector.step()
+
+    def wait_for(self, holds: Callable[[], bool]) -> None:
+        """Steps without the clock until a scan of another thread was taken."""
+        deadline = time.monotonic() + 10.0
+        while not holds():
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
             self.detector.step()
 
     def touch(self, path: str) -> None:
@@ -166,13 +177,33 @@ def test_a_tree_that_never_rests_is_scanned_a_fifth_of_the_time_at_most(bench: B
     assert len(bench.image.looked_at) <= 1 + 25
 
 
-def test_a_long_scan_does_not_fall_silent(bench: Bench) -> None:
+def test_while_a_long_scan_runs_it_goes_on_saying_and_looking(bench: Bench) -> None:
+    scanning, go_on = Event(), Event()
     bench.detector.step()
-    before = len(bench.said)
-    bench.image.during_scan = lambda: bench.clock.advance(61.0)
+    bench.detector.close()
+    bench.start(threaded=True)
+    bench.detector.step()
+    bench.wait_for(lambda: bench.last.fields["state"] == "clean")
+
+    def be_long() -> None:
+        scanning.set()
+        assert go_on.wait(10.0)
+
+    bench.image.during_scan = be_long
     bench.clock.advance(900.0)
     bench.detector.step()
-    assert len(bench.said) - before == 2  # one from within the scan, one after it
+    assert scanning.wait(10.0)
+    before = len(bench.said)
+    bench.pass_time(120)
+    assert len(bench.said) - before == 2
+    bench.image.changes = [modified("/etc/motd")]
+    bench.touch("/etc/motd")
+    assert bench.items() == [("file", "/etc/motd", "modified")]
+    go_on.set()
+    bench.wait_for(lambda: bench.last.fields["scan_at"] == bench.clock.time_ns())
+    assert bench.items() == [("file", "/etc/motd", "modified")], "the scan had passed it before it changed"
+    assert bench.last.fields["reverted"] == 0
+    bench.detector._scanner.stop()
 
 
 def test_what_could_not_be_written_is_written_with_what_comes_next(
@@ -284,7 +315,7 @@ def test_seq_and_stamps_go_on_after_a_restart_and_a_clock_that_stepped_back(benc
     bench.restart()
     bench.clock.now_ns -= 3600 * 10**9
     bench.detector.step()
-    assert bench.last.fields["seq"] == int(seq) + 2  # pending, and what the scan came to
+    assert bench.last.fields["seq"] == int(seq) + 1
     assert int(bench.last.fields["report"]) > int(report)
     assert bench.last.fields["since"] == since
 
@@ -370,13 +401,16 @@ def test_the_last_word_is_the_last(bench: Bench) -> None:
 
 def test_once_looks_and_says_and_ends(bench: Bench) -> None:
     bench.image.changes = [modified("/etc/motd")]
-    bench.detector._watching = False
+    bench.detector._running = False
     assert bench.detector.once() == "drifted"
     assert not bench.watcher.started
 
 
-def test_run_ends_promptly_in_mid_scan_and_stops_its_watcher(bench: Bench) -> None:
+def test_run_ends_promptly_in_mid_scan_and_leaves_no_thread(bench: Bench) -> None:
+    before = threading.active_count()
     stop, scanning = Event(), Event()
+    bench.detector.close()
+    bench.start(threaded=True)
 
     def wait_to_be_stopped() -> None:
         scanning.set()
@@ -392,6 +426,7 @@ def test_run_ends_promptly_in_mid_scan_and_stops_its_watcher(bench: Bench) -> No
     assert not thread.is_alive()
     assert bench.watcher.stopped
     assert bench.last.fields["state"] == "pending"
+    assert threading.active_count() == before
 
 
 def test_a_watcher_that_cannot_watch_is_degraded(bench: Bench) -> None:
@@ -454,13 +489,13 @@ def test_a_login_taints_for_good(bench: Bench) -> None:
     log = Path(bench.config.image.root) / "var/log/auth.log"
     log.parent.mkdir(parents=True)
     log.write_text("2099-01-01T00:00:00Z web sshd[7]: Accepted publickey for eve from 198.51.100.1 port 5 ssh2\n")
-    bench.detector._watching = False
+    bench.detector._running = False
     assert bench.detector.once() == "tainted"
     assert bench.last.fields["logins"] == 1
     assert bench.items() == [("login", "eve@198.51.100.1", "added")]
     log.unlink()
     bench.restart("boot-2")
-    bench.detector._watching = False
+    bench.detector._running = False
     assert bench.detector.once() == "tainted"
     assert bench.items() == [("login", "eve@198.51.100.1", "added")]
 
