@@ -57,7 +57,8 @@ def test_what_it_finds_is_taken_once_and_wakes() -> None:
     scanner = Scanner(FakeComparison, idle_thread(), SystemClock(), woken.set)
     assert scanner.take() is None
     scanner.begin()
-    assert scanner.busy
+    was_busy = scanner.busy
+    assert was_busy
     assert woken.wait(10.0)
     scanned = scanner.take()
     assert scanned is not None
