@@ -12,7 +12,6 @@ from drift_agent.errors import EXIT_OK, ConfigError
 from drift_agent.text import shown
 from drift_agent.units import parse_duration
 from drift_collector.images import load_trusted
-from drift_collector.server.collector import Collector, Options
 from drift_collector.server.listen import parse_listen
 from drift_collector.store.open import default_database
 
@@ -45,6 +44,8 @@ def serve(
     tls_key: Annotated[str, typer.Option(metavar="FILE", help="… and this key.")] = "",
 ) -> int:
     """Collects what agents send, as InfluxDB would take it, and shows the fleet; ctrl-C ends it."""
+    from drift_collector.server.collector import Collector, Options  # 200 ms that no other command should pay
+
     host, port = parse_listen(listen)
     if bool(tls_cert) != bool(tls_key):
         raise ConfigError("--tls-cert and --tls-key go together; give both")

@@ -10,7 +10,6 @@ from drift_agent.cli.common import EPILOG, make_app
 from drift_agent.errors import ConfigError, InputError
 from drift_agent.text import shown
 from drift_agent.units import parse_duration
-from drift_collector.store.influx_init import init_store
 
 
 def register(app: typer.Typer) -> None:
@@ -44,6 +43,8 @@ def init(
         raise ConfigError(f"--retention: {error}") from None
     if token_dir:
         _check_folder(token_dir)
+    from drift_collector.store.influx_init import init_store  # brings requests with it
+
     made = init_store(url, os.environ, seconds)
     sys.stderr.write(f"drift store init: {shown(made.sentence)}\n")
     for kind, token in (("write", made.write_token), ("read", made.read_token)):

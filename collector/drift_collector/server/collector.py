@@ -21,7 +21,7 @@ from drift_collector.store.sqlite import SqliteStore
 from drift_collector.store.sqlite_write import SqliteWriter
 from drift_collector.store.tokens import Tokens
 
-GRACE_SECONDS: Final = 5
+GRACE_SECONDS: Final = 3
 CLEAN_SECONDS: Final = 600.0
 _DAY: Final = 86400.0
 
