@@ -9,12 +9,16 @@ moments, lines and log offsets together.
     owed    (output, lane, batch)                  which output has not acknowledged it yet
     output  id, label
     place   key → value                            offsets of the logs that the lines came from
+
+and in memory, so that an acknowledgement counts on a full disk too:
+
+    acked   (output, lane, batch)                  not deleted from `owed` yet; `owing` is `owed` without it
 """
 
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -40,6 +44,16 @@ _MIGRATIONS: Final = (
     """,
 )
 """The script at index N makes schema N + 1 of schema N; an empty file is schema 0."""
+
+_IN_MEMORY: Final = """
+    PRAGMA temp_store = MEMORY;
+    CREATE TEMP TABLE acked (
+        output INTEGER NOT NULL, lane INTEGER NOT NULL, batch INTEGER NOT NULL,
+        PRIMARY KEY (output, lane, batch)) WITHOUT ROWID;
+    CREATE TEMP VIEW owing AS SELECT * FROM owed WHERE NOT EXISTS (
+        SELECT 1 FROM acked
+        WHERE acked.output = owed.output AND acked.lane = owed.lane AND acked.batch = owed.batch);
+"""
 
 _DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _UNWRITABLE: Final = (
@@ -102,6 +116,7 @@ class Database:
         run("PRAGMA busy_timeout = 1000").fetchall()
         self._check()
         self._migrate()
+        self._connection.executescript(_IN_MEMORY)
 
     def _check(self) -> None:
         application = self.number("PRAGMA application_id")
@@ -140,6 +155,9 @@ class Database:
 
     def rows(self, sql: str, parameters: tuple[object, ...] = ()) -> list[tuple[int, ...]]:
         return self._connection.execute(sql, parameters).fetchall()
+
+    def many(self, sql: str, parameters: Sequence[tuple[object, ...]]) -> None:
+        self._connection.executemany(sql, parameters)
 
     @contextmanager
     def cursor(self, sql: str, parameters: tuple[object, ...]) -> Iterator[sqlite3.Cursor]:

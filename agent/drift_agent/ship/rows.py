@@ -30,21 +30,29 @@ def newest_first(database: Database, output: int, lane: Lane) -> Iterator[Iterat
     """What `output` is still owed of `lane`, read as it is asked for."""
     sql = """
         SELECT batch.id, batch.lines, made, oldest, newest, body.lines
-        FROM owed CROSS JOIN batch ON batch.lane = owed.lane AND batch.id = owed.batch
+        FROM owing CROSS JOIN batch ON batch.lane = owing.lane AND batch.id = owing.batch
         CROSS JOIN body ON body.id = batch.id
-        WHERE owed.output = ? AND owed.lane = ? ORDER BY owed.batch DESC
+        WHERE owing.output = ? AND owing.lane = ? ORDER BY owing.batch DESC
     """
     with database.cursor(sql, (output, _NUMBERS[lane])) as cursor:
         yield (Batch(id_, lane, lines, made, oldest, newest, body)
                for id_, lines, made, oldest, newest, body in cursor)  # fmt: skip
 
 
-def ack(run: sqlite3.Connection, output: int, lane_by_id: Mapping[int, Lane]) -> None:
-    """`output` is owed these no longer; what nobody is owed is deleted."""
-    for id_, lane in lane_by_id.items():
-        key = (output, _NUMBERS[lane], id_)
-        if run.execute("DELETE FROM owed WHERE output = ? AND lane = ? AND batch = ?", key).rowcount:
-            delete_unowed(run, _NUMBERS[lane], id_)
+def note_acks(database: Database, output: int, batches: Sequence[Batch]) -> bool:
+    """`output` is owed these no longer; works on a full disk too."""
+    keys = [(output, _NUMBERS[batch.lane], batch.id) for batch in batches]
+    database.many("INSERT OR IGNORE INTO acked VALUES (?, ?, ?)", keys)
+    return True
+
+
+def settle_acks(run: sqlite3.Connection) -> None:
+    """Deletes what was noted, and what nobody is owed any more."""
+    acked = run.execute("SELECT output, lane, batch FROM acked").fetchall()
+    run.executemany("DELETE FROM owed WHERE output = ? AND lane = ? AND batch = ?", acked)
+    for _, lane, batch in acked:
+        delete_unowed(run, lane, batch)
+    run.execute("DELETE FROM acked")
 
 
 def delete_unowed(run: sqlite3.Connection, lane: int, id_: int) -> None:
@@ -118,14 +126,21 @@ def last_id(database: Database) -> int:
 def count(database: Database) -> dict[Lane, tuple[int, int, int]]:
     """By lane: points, bytes, time of the oldest point."""
     sql = "SELECT lane, sum(lines), sum(bytes), min(oldest) FROM batch GROUP BY lane"
+    if database.number("SELECT count(*) FROM acked"):
+        sql = """
+            SELECT lane, sum(lines), sum(bytes), min(oldest) FROM batch WHERE EXISTS (
+                SELECT 1 FROM output CROSS JOIN owing ON owing.output = output.id
+                WHERE owing.lane = batch.lane AND owing.batch = batch.id)
+            GROUP BY lane
+        """
     return {LANES[lane]: (points, size, oldest) for lane, points, size, oldest in database.rows(sql)}
 
 
 def count_owed(database: Database, output: int) -> dict[Lane, tuple[int, int, int]]:
     """The same of what one output is still owed."""
     sql = """
-        SELECT owed.lane, sum(lines), sum(bytes), min(oldest) FROM owed
-        CROSS JOIN batch ON batch.lane = owed.lane AND batch.id = owed.batch WHERE output = ? GROUP BY owed.lane
+        SELECT owing.lane, sum(lines), sum(bytes), min(oldest) FROM owing
+        CROSS JOIN batch ON batch.lane = owing.lane AND batch.id = owing.batch WHERE output = ? GROUP BY owing.lane
     """
     return {LANES[lane]: (points, size, oldest) for lane, points, size, oldest in database.rows(sql, (output,))}
 

@@ -49,8 +49,6 @@ class _Memory:
     """What is known only while we run."""
 
     ring: Ring = field(default_factory=Ring)
-    acks: dict[str, dict[int, Lane]] = field(default_factory=dict)
-    """Acknowledged batches that could not be deleted yet."""
     dropped: dict[str, int] = field(default_factory=dict)
     damaged: list[str] = field(default_factory=list)
     next_id: int = 0
@@ -92,7 +90,7 @@ class Spool:
         """
         spool = cls(os.fspath(path), options, outputs, clock)
         with spool._lock:
-            spool._attempt(lambda database: database.number("PRAGMA user_version"))
+            spool._read(lambda database: database.number("PRAGMA user_version"))
         return spool
 
     def put(self, lines_by_lane: Mapping[Lane, Sequence[str]], *, offsets: Mapping[str, bytes] | None = None) -> bool:
@@ -123,7 +121,6 @@ class Spool:
         At least one where there is one, else as many as fit into both limits.
         """
         with self._lock:
-            acked = self._memory.acks.get(output, {})
             found: list[Batch] = []
             lines = size = 0
 
@@ -134,7 +131,7 @@ class Spool:
 
             def collect(candidates: Iterable[Batch]) -> None:
                 for batch in candidates:
-                    if batch.id in acked or batch.id in skip:
+                    if batch.id in skip:
                         continue
                     if not fits(batch):
                         return
@@ -145,24 +142,25 @@ class Spool:
                     collect(chain(self._memory.ring.newest_first(output, lane), stored))
                 return True
 
-            if not self._attempt(read):
+            if not self._read(read):
                 found, lines, size = [], 0, 0
                 collect(self._memory.ring.newest_first(output, lane))
             return found
 
-    def ack(self, output: str, batches: Iterable[Batch]) -> None:
+    def ack(self, output: str, batches: Sequence[Batch]) -> None:
         """`output` has these, or has condemned them: it is owed them no longer."""
+        if not batches:
+            return
         with self._lock:
-            pending = self._memory.acks.setdefault(output, {})
             for batch in batches:
                 self._memory.ring.ack(output, batch.id)
-                pending[batch.id] = batch.lane
-            self._attempt(self._write_acks)
+            self._read(lambda database: rows.note_acks(database, self._output_ids[output], batches))
+            self._write(_settle_acks)
 
     def offsets(self) -> dict[str, bytes]:
         """All log offsets as they were put last."""
         with self._lock:
-            return self._attempt(rows.offsets) or {}
+            return self._read(rows.offsets) or {}
 
     def has(self, output: str, lane: Lane) -> bool:
         """Whether anything of `lane` waits for `output`."""
@@ -177,7 +175,7 @@ class Spool:
         """What waits, by lane and by output."""
         with self._lock:
             memory = self._memory
-            lanes, by_output = self._attempt(self._count) or ({}, {})
+            lanes, by_output = self._read(self._count) or ({}, {})
             for batch, owed in memory.ring.all():
                 lanes[batch.lane] = _with(lanes.get(batch.lane), batch)
                 for label in owed:
@@ -233,7 +231,7 @@ class Spool:
                 limits = (self._options.max_bytes, self._clock.time_ns() - round(self._options.max_age * 1e9))
                 return rows.enforce(database, run, limits, list(self._output_ids.values()))
 
-        dropped = self._attempt(work)
+        dropped = self._write(work)
         if dropped is None:
             return False
         labels = {id_: label for label, id_ in self._output_ids.items()}
@@ -262,20 +260,9 @@ class Spool:
                     rows.insert(run, batch, [self._output_ids[label] for label in owed])
                 return True
 
-            if not self._attempt(work):
+            if not self._write(work):
                 return False
             self._memory.ring.forget(batch.id)
-        return True
-
-    def _write_acks(self, database: Database) -> bool:
-        acks = self._memory.acks
-        if not any(acks.values()):
-            return True
-        with database.transaction() as run:
-            for label, ids in acks.items():
-                rows.ack(run, self._output_ids[label], ids)
-        acks.clear()
-        database.shrink()
         return True
 
     def _count(self, database: Database) -> tuple[dict[Lane, Waiting], dict[str, dict[Lane, Waiting]]]:
@@ -288,7 +275,14 @@ class Spool:
 
     # ------------------------------------------------------------------------------------------ the file's faults
 
-    def _attempt(self, work: Callable[[Database], T]) -> T | None:
+    def _write(self, work: Callable[[Database], T]) -> T | None:
+        """`_read`; and when it worked, the file can be written."""
+        result = self._read(work)
+        if result is not None:
+            self._note_problem("")
+        return result
+
+    def _read(self, work: Callable[[Database], T]) -> T | None:
         """What `work` returns; None while the file cannot be used. A damaged file is set aside, and work done anew."""
         if self._closed:
             return None
@@ -302,7 +296,6 @@ class Spool:
             except UnwritableError as error:
                 self._note_problem(str(error))
                 return None
-            self._note_problem("")
             return result
         self._note_problem("it is damaged again as soon as it is made")
         return None
@@ -339,6 +332,13 @@ class Spool:
         if problem:
             self._failed_at = self._clock.monotonic()
         self._problem = problem
+
+
+def _settle_acks(database: Database) -> bool:
+    with database.transaction() as run:
+        rows.settle_acks(run)
+    database.shrink()
+    return True
 
 
 def _with(waiting: Waiting | None, batch: Batch) -> Waiting:

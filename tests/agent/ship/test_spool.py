@@ -278,6 +278,7 @@ def test_what_is_acknowledged_on_a_full_disk_is_not_sent_again(tmp_path: Path) -
         spool.put({"drift": ["d v=1 1"]})
         spool.ack(A.label, spool.take(A.label, "drift", MANY, MANY))
         assert take(spool, "drift") == []
+        assert spool.stats().lanes["drift"].points == 0
         free(spool)
         spool.put({"metrics": ["m v=1 1"]})
         assert take(spool, "drift") == []

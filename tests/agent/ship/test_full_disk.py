@@ -1,0 +1,74 @@
+"""A real disk that somebody else fills: a tmpfs of 20 MB. `test_spool.py` has the same without root."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import need
+from drift_agent.clock import SystemClock
+from drift_agent.config import OutputOptions, SpoolOptions
+from drift_agent.ship.shipper import Shipping
+from drift_agent.ship.spool import Spool
+from servers import Influxd1, wait_until
+
+T0 = 1_700_000_000_000_000_000
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    need.root()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(tmp_path)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        need.absent("leave to mount a tmpfs")
+    yield tmp_path
+    subprocess.run(["umount", "-l", str(tmp_path)], check=True)
+
+
+def fill(path: Path) -> None:
+    """Takes the last byte of the disk."""
+    with path.open("wb", buffering=0) as file:
+        for size in (1 << 16, 1 << 10, 1):
+            try:
+                while file.write(b"x" * size):
+                    pass
+            except OSError:
+                continue
+
+
+def lines(measurement: str, first: int, count: int) -> list[str]:
+    return [f'{measurement} value={n}i,s="{"x" * 200}" {T0 + n}' for n in range(first, first + count)]
+
+
+def test_drift_leaves_a_full_disk_logs_pause_and_all_recovers(small_disk: Path, influxd1: Influxd1) -> None:
+    database = influxd1.new_database()
+    outputs = [OutputOptions(url=influxd1.url, database=database)]
+    spool = Spool.open(small_disk / "spool.db", SpoolOptions(max_bytes=64 << 20), outputs, SystemClock())
+    spool.put({"metrics": lines("metrics", 0, 2000)})
+    fill(small_disk / "hog")
+    number = 2000
+    while spool.writable and number < 200_000:
+        spool.put({"metrics": lines("metrics", number, 500)})
+        number += 500
+    assert not spool.stats().writable
+    spool.put({"drift": lines("drift", 0, 3)})
+    assert not spool.put({"logs": lines("logs", 0, 500)}, offsets={"a": b"1"})
+
+    shipping = Shipping(spool, outputs, 0.05, "i-1", SystemClock())
+    shipping.start()
+    shipping.notify("drift")
+    try:
+        wait_until(lambda: not any(shipping.status()["outputs"][0]["waiting"].values()), 60, "everything sent")
+        (small_disk / "hog").unlink()
+        wait_until(lambda: spool.put({"logs": lines("logs", 0, 500)}, offsets={"a": b"1"}), 10, "logs taken")
+        assert spool.writable
+        assert spool.offsets() == {"a": b"1"}
+        assert shipping.stop(20)
+    finally:
+        shipping.stop(0)
+        spool.close()
+    for measurement, count in (("metrics", number), ("drift", 3), ("logs", 500)):
+        rows = influxd1.rows(f'SELECT count("value") FROM "{measurement}"', database)
+        assert rows[0]["count"] == count
+    assert sum(spool.stats().dropped.values()) == 0
