@@ -1,7 +1,7 @@
 """What the commands that read a fleet share: their options, how the fleet is read, where text goes."""
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Annotated
 
 import typer
@@ -43,7 +43,9 @@ def trusted_in(folder: str) -> Mapping[str, Trusted] | None:
     return load_trusted(folder) if folder else None
 
 
-def judged(store: Store, now: int, trusted: Mapping[str, Trusted] | None, expected: int | None = None) -> Fleet:
+def judged(
+    store: Store, now: int, trusted: Mapping[str, Trusted] | None, expected: Collection[str] | int | None = None
+) -> Fleet:
     """The verdicts on what `store` holds, at `now` (Unix ns)."""
     return judge(read_reports(store, now), now, trusted, expected)
 

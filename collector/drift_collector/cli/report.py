@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from drift_agent.cli.common import EPILOG, write_document
+from drift_agent.errors import ConfigError
 from drift_collector.cli.options import ManifestsOption, OutputOption, StoreOption, judged, trusted_in, write_text
 from drift_collector.fleet.systemic import with_systemic
+from drift_collector.inventory.file import read_inventory
 from drift_collector.report.document import report_json
 from drift_collector.report.table import print_report
 from drift_collector.store.open import open_store
@@ -35,6 +37,12 @@ def report(
     expect: Annotated[
         int | None, typer.Option("--expect", min=0, metavar="N", help="How many instances there should be.")
     ] = None,
+    inventory: Annotated[
+        str | None,
+        typer.Option(
+            "--inventory", metavar="FILE", help="The instances that there should be, one a line; - reads them."
+        ),
+    ] = None,
     floor: Annotated[
         float, typer.Option("--floor", min=0.0, max=1.0, help="Least share of them that must be fresh for exit 0.")
     ] = 1.0,
@@ -43,11 +51,14 @@ def report(
     ] = False,
 ) -> int:
     """Says of every instance whether it still is what was baked, worst first."""
+    if expect is not None and inventory is not None:
+        raise ConfigError("--expect and --inventory both say who should be there: give one of them")
     now = time.time_ns()
+    expected = expect if inventory is None else read_inventory(inventory)
     trusted = trusted_in(manifests)
     opened = open_store(store, os.environ)
     try:
-        fleet = with_systemic(judged(opened, now, trusted, expect), opened.items)
+        fleet = with_systemic(judged(opened, now, trusted, expected), opened.items)
     finally:
         opened.close()
     if format_ is ReportFormat.json:

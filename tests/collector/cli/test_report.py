@@ -63,6 +63,22 @@ def test_fewer_than_expected_exits_3_unless_the_floor_allows_it(drift: Commands,
     assert drift("report", "--store", store, "--expect", "2", "--floor", "0.5").code == 0
 
 
+def test_an_inventory_tells_who_is_silent_and_who_was_not_expected(
+    drift: Commands, database: str, tmp_path: Path
+) -> None:
+    inventory = tmp_path / "fleet.txt"
+    inventory.write_text("i-1\ni-2\n")
+    store = fill(database, [report("i-1"), report("i-9")])
+    ended = drift("report", "--store", store, "--inventory", str(inventory))
+    assert ended.code == 3
+    assert [line.split()[:2] for line in ended.out.splitlines()[1:4]] == [
+        ["SILENT", "i-2"],
+        ["CLEAN", "i-1"],
+        ["CLEAN", "i-9"],
+    ]
+    assert "coverage 1/2 (50%)" in ended.out
+
+
 def test_json_validates_against_its_schema(drift: Commands, database: str) -> None:
     hostile = drifted("i-\u202e", host='<b>\x1b[31m"\\', group="g h,=")
     ended = drift("report", "--format", "json", "--store", fill(database, [report("i-1"), hostile]))
@@ -97,6 +113,8 @@ def test_the_environment_names_the_store(drift: Commands, database: str, monkeyp
         (["--format", "yaml"], 64, "yaml"),
         (["--floor", "2"], 64, "floor"),
         (["--manifests", "/nowhere/at/all"], 64, "/nowhere/at/all"),
+        (["--inventory", "/nowhere/at/all"], 1, "/nowhere/at/all"),
+        (["--inventory", "x", "--expect", "1"], 64, "--expect and --inventory"),
     ],
 )
 def test_mistakes_are_one_sentence_and_the_right_exit_code(

@@ -1,0 +1,1 @@
+"""Which instances should exist: no store is believed about that."""
