@@ -23,6 +23,7 @@ class FakeComparison:
     running: list[Change] = field(default_factory=list)
     not_running: list[Unreadable] = field(default_factory=list)
     digest: str = "1:sha256:image"
+    shared: list[Change] = field(default_factory=list)
     kinds: tuple[str, ...] = ("file",)
     policy_digest: str = "1:sha256:policy"
     looked_at: list[frozenset[str] | None] = field(default_factory=list)
@@ -43,6 +44,9 @@ class FakeComparison:
 
     def runtime(self) -> Observation:
         return Observation(list(self.running), list(self.not_running))
+
+    def shared_identities(self, result: CheckResult) -> list[Change]:
+        return list(self.shared)
 
     def compares(self, kind: str) -> bool:
         return kind in self.kinds

@@ -9,7 +9,9 @@ from drift_agent.config import Config
 from drift_agent.drift.check import CheckResult, check_paths, check_tree
 from drift_agent.drift.runtime import gather
 from drift_agent.drift.runtime.fact import Observation
+from drift_agent.drift.shared_identity import shared_identities
 from drift_agent.image.manifest import Manifest
+from drift_agent.model import Change
 
 
 class Comparison(Protocol):
@@ -31,6 +33,9 @@ class Comparison(Protocol):
 
     def runtime(self) -> Observation:
         """Looks at the facts of the running machine."""
+
+    def shared_identities(self, result: CheckResult) -> list[Change]:
+        """What of this instance's identity was baked into the image, after a complete look."""
 
     def compares(self, kind: str) -> bool:
         """Whether the image's policy compares this baked kind."""
@@ -63,6 +68,11 @@ class ImageComparison:
     def runtime(self) -> Observation:
         """Looks at the running machine, where that is what stands at the root."""
         return gather(self._manifest) if os.path.realpath(self._root) == "/" else Observation([], [])
+
+    def shared_identities(self, result: CheckResult) -> list[Change]:
+        """Those files of an identity that are still the image's."""
+        unseen = {one.key for one in result.unreadable}
+        return shared_identities(self._manifest, unseen | {change.key for change in result.changes})
 
     def compares(self, kind: str) -> bool:
         """Whether the policy names this baked kind."""

@@ -178,6 +178,7 @@ class Detector:
         self._scan, self._scan_at, self._scan_ended = scanned.result, self._clock.time_ns(), self._clock.monotonic()
         look = _complete(scanned.result, scanned.observed)
         self._knowledge.take_in(look, self._scan_at, settled=self._settled_before)
+        self._knowledge.note(scanned.shared if self._knowledge.memory.sealed else [], self._scan_at)
         self._next_runtime = self._clock.monotonic() + RUNTIME_SECONDS
         self._announcer.changed()
         self._hints.scanned(scanned.began)

@@ -35,17 +35,19 @@ class Knowledge:
         self.ledger = Ledger(store.items("open"), store.items("reverted"))
         self.logins = store.items("login")
         self.unreadable: Mapping[Key, Unreadable] = {}
+        self.notes: list[Change] = []
+        """Listed with the items, and counted nowhere: faults of the image, which no instance can help."""
         if not self.memory.first_boot:
             self.memory = replace(self.memory, first_boot=now)
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to list."""
+        """Whether there is nothing to list but notes."""
         return not (self.ledger.open or self.ledger.reverted or self.logins)
 
     def changes(self) -> list[Change]:
-        """Everything that is listed: what differs, what did, and who logged in."""
-        return [*self.ledger.open.values(), *self.ledger.reverted.values(), *self.logins.values()]
+        """Everything that is listed: what differs, what did, who logged in, and the notes."""
+        return [*self.ledger.open.values(), *self.ledger.reverted.values(), *self.logins.values(), *self.notes]
 
     def count(self, change: str) -> int:
         """How many items differ now in this way."""
@@ -87,6 +89,14 @@ class Knowledge:
         self.logins |= {(login.kind, login.key): login for login in fresh}
         self.write(self.memory, Delta({"login": fresh}))
         return True
+
+    def note(self, notes: list[Change], now: int) -> None:
+        """Puts these in the place of the notes."""
+        before = {change.key for change in self.notes}
+        self.notes = [replace(change, first_seen=now) for change in notes]
+        for change in notes:
+            if change.key not in before:
+                self._log(f"{change.key} is the image's own: every instance of it has the same")
 
     def _is_unreadable(self, key: Key) -> bool:
         """What cannot be read was not seen: it has not been put right."""

@@ -12,6 +12,7 @@ from drift_agent.clock import Clock
 from drift_agent.drift.check import CheckResult
 from drift_agent.drift.comparison import Comparison
 from drift_agent.drift.runtime.fact import Observation
+from drift_agent.model import Change
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Scanned:
     comparison: Comparison
     result: CheckResult
     observed: Observation
+    shared: list[Change]
     began: float
 
 
@@ -82,7 +84,7 @@ class Scanner:
         comparison = self._open()
         try:
             result = comparison.tree(lambda count: self._on_progress(count, began))
-            return Scanned(comparison, result, comparison.runtime(), began)
+            return Scanned(comparison, result, comparison.runtime(), comparison.shared_identities(result), began)
         except BaseException:
             comparison.close()
             raise

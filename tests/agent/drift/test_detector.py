@@ -516,3 +516,11 @@ def test_the_last_word_still_names_the_manifest(bench: Bench) -> None:
     bench.detector.last_word("stopped")
     assert bench.last.fields["manifest"] == bench.last.fields["observed"] == "1:sha256:image"
     assert bench.last.fields["policy"] == "1:sha256:policy"
+
+
+def test_a_baked_identity_is_listed_and_leaves_the_instance_clean(bench: Bench) -> None:
+    bench.image.shared = [Change("identity", "/etc/machine-id", "modified", "sealed", "high")]
+    bench.detector.step()
+    assert bench.items() == [("identity", "/etc/machine-id", "modified")]
+    assert (bench.last.fields["state"], bench.last.fields["modified"]) == ("clean", 0)
+    assert "/etc/machine-id" in bench.log[-1]
