@@ -2,7 +2,7 @@
 
 import fnmatch
 import hashlib
-from collections.abc import Set
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from drift_agent.image.manifest import Manifest
@@ -16,11 +16,11 @@ OWN: Final = ("/etc/machine-id", "/etc/ssh/ssh_host_*_key", "/var/lib/dbus/machi
 _PLACEHOLDERS: Final = frozenset(hashlib.sha256(text).hexdigest() for text in (b"", b"\n", b"uninitialized\n"))
 
 
-def shared_identities(manifest: Manifest, differing: Set[str]) -> list[Change]:
+def shared_identities(manifest: Manifest, differing: AbstractSet[str]) -> list[Change]:
     """An item of kind `identity` for each such file that still is the image's.
 
-    `differing` are the paths that are not as baked, or could not be read with what stands below. Only what the policy seals is asked for: an
-    image whose policy freezes these files says that they are to be equal.
+    `differing` are the paths that are not as baked, or could not be read with what stands below. Only what the policy
+    seals is asked for: an image whose policy freezes these files says that they are to be equal.
     """
     found = []
     for pattern in OWN:
@@ -35,7 +35,8 @@ def shared_identities(manifest: Manifest, differing: Set[str]) -> list[Change]:
                 continue
             digest = item.attributes.get("sha256")
             sealed = manifest.header.policy.decide(item.key).path_class == "sealed"
-            if sealed and digest is not None and digest not in _PLACEHOLDERS:
+            unseen = not differing.isdisjoint(_upwards(item.key))
+            if sealed and not unseen and digest is not None and digest not in _PLACEHOLDERS:
                 found.append(Change(KIND, item.key, "modified", "sealed", "high", {"baked": False}, {"baked": True}))
     return found
 
