@@ -17,7 +17,7 @@ from drift_collector.fleet.model import Trusted
 from drift_collector.server.api import Api
 from drift_collector.server.auth import Access
 from drift_collector.server.body import Budget, Limits
-from drift_collector.server.page import FleetPage
+from drift_collector.server.page import Pages
 from drift_collector.server.write import WriteEndpoint, Writer, shape_v1, shape_v2
 from drift_collector.store.base import Store
 from drift_collector.store.tokens import Tokens
@@ -45,7 +45,7 @@ def make_app(
     access = Access(tokens, tokens_demanded)
     budget = Budget(limits.pending)
     api = Api(store, access, limits, budget)
-    page = FleetPage(store, access, clock, trusted)
+    pages = Pages(store, access, clock, trusted)
 
     async def ping(_: Request) -> Response:
         return Response(status_code=204)
@@ -73,7 +73,8 @@ def make_app(
                 Route("/api/v1/reports", api.reports, methods=["GET"]),
                 Route("/api/v1/lookback", api.lookback, methods=["POST"]),
                 Route("/api/v1/items", api.items, methods=["GET"]),
-                Route("/", page.fleet, methods=["GET"]),
+                Route("/", pages.fleet, methods=["GET"]),
+                Route("/instance", pages.instance, methods=["GET"]),
             ]
         )
     )
