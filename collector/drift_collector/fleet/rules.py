@@ -38,7 +38,10 @@ def freshness(report: DriftReport) -> int:
 
 def comparable(report: DriftReport, context: Context) -> bool:
     """Whether the agent compared with what is trusted; always so where nothing is configured to be."""
-    return not any(reason.state for reason in trust(report, context))
+    if context.trusted is None:
+        return True
+    trusted = context.trusted.get(report.image)
+    return trusted is not None and (report.manifest, report.policy) == (trusted.digest, trusted.policy)
 
 
 def drift(report: DriftReport, context: Context) -> Iterator[Reason]:
@@ -93,24 +96,23 @@ def taint(report: DriftReport, _: Context) -> Iterator[Reason]:
 
 
 def trust(report: DriftReport, context: Context) -> Iterator[Reason]:
-    """Whether the agent compared with the trusted manifest, by the trusted policy."""
-    if context.trusted is None:
+    """Whether the agent compared with a manifest at all, with the trusted one, by the trusted policy."""
+    trusted = (context.trusted or {}).get(report.image)
+    image = report.image or "an image without a name"
+    if context.trusted is not None and trusted is None:
+        yield Reason("unknown-image", f"no trusted manifest of {image}", "unverified")
+    elif not report.manifest:
+        if report.state not in ("pending", "unverified"):  # those say already that nothing was compared
+            yield Reason("manifest", "its agent does not say what it compared with", "unverified")
+    elif trusted is None:
         return
-    trusted = context.trusted.get(report.image)
-    if trusted is None:
-        yield Reason(
-            "unknown-image", f"no trusted manifest of {report.image or 'an image without a name'}", "unverified"
-        )
+    elif semantics(report.manifest) != semantics(trusted.digest):
+        text = f"its manifest has version {semantics(report.manifest)}, the trusted one {semantics(trusted.digest)}"
+        yield Reason("semantics", text, "unverified")
     elif report.manifest != trusted.digest:
-        if semantics(report.manifest) != semantics(trusted.digest):
-            text = f"its manifest has version {semantics(report.manifest)}, the trusted one {semantics(trusted.digest)}"
-            yield Reason("semantics", text, "unverified")
-        else:
-            yield Reason(
-                "manifest", f"compared with another manifest than the trusted one of {report.image}", "unverified"
-            )
+        yield Reason("manifest", f"compared with another manifest than the trusted one of {image}", "unverified")
     elif report.policy != trusted.policy:
-        yield Reason("policy", f"compared by another policy than the trusted one of {report.image}", "unverified")
+        yield Reason("policy", f"compared by another policy than the trusted one of {image}", "unverified")
 
 
 def identity(report: DriftReport, _: Context) -> Iterator[Reason]:

@@ -45,6 +45,7 @@ def test_a_fresh_report_that_equals_its_image_is_clean_and_says_nothing() -> Non
         ({"instance": ""}, "unverified", "no-instance"),
         ({"observed": OTHER}, "unverified", "observed"),
         ({"observed": ""}, "unverified", "observed"),
+        ({"observed": "", "manifest": ""}, "unverified", "manifest"),
         ({"observed": "2:sha256:" + "a" * 64}, "unverified", "semantics"),
         ({"scan_at": 0}, "unverified", "no-scan"),
         ({"scan_at": NOW - 1811 * SECOND}, "unverified", "scan-old"),
@@ -102,7 +103,7 @@ class TestTrust:
         ("changed", "code"),
         [
             ({"manifest": OTHER, "observed": OTHER}, "manifest"),
-            ({"manifest": ""}, "semantics"),
+            ({"manifest": ""}, "manifest"),
             ({"manifest": "2:sha256:" + "a" * 64}, "semantics"),
             ({"policy": OTHER}, "policy"),
             ({"observed": "2:sha256:" + "a" * 64}, "semantics"),
@@ -128,7 +129,13 @@ class TestTrust:
         assert codes(verdict(drifted(observed=OTHER), trusted=TRUSTED)) == ["drifted"]
 
     def test_before_the_first_scan_no_digest_is_missed(self) -> None:
-        assert codes(verdict(report(state="pending", observed="", scan_at=0), trusted=TRUSTED)) == ["pending"]
+        waiting = report(state="pending", manifest="", policy="", observed="", scan_at=0)
+        assert codes(verdict(waiting, trusted=TRUSTED)) == ["pending"]
+        assert codes(verdict(waiting)) == ["pending"]
+
+    def test_what_is_latched_does_not_lead_before_anything_was_compared(self) -> None:
+        waiting = report(state="pending", manifest="", policy="", observed="", scan_at=0, reverted=1)
+        assert (verdict(waiting, trusted=TRUSTED).state, verdict(waiting).state) == ("unverified", "drifted")
 
 
 class TestStateReset:
