@@ -13,6 +13,9 @@ KIND: Final = "running_sysctl"
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]+(?:[./][A-Za-z0-9_.:-]+)+")
 
+_HEX: Final = re.compile(r"0[xX][0-9a-fA-F]{1,16}")
+_OCTAL: Final = re.compile(r"0[0-7]{1,21}")
+
 
 def gather(manifest: Manifest, proc: str) -> Observation | None:
     """Every baked parameter that is set otherwise; one that this kernel does not have is none.
@@ -48,8 +51,14 @@ def _path(proc: str, name: str) -> str:
 
 
 def _normal(value: str) -> str:
-    """Values of several numbers are separated by any blanks."""
-    return " ".join(value.split())
+    """Numbers as the kernel shows them, whatever their base; any blanks between them are one."""
+    return " ".join(_decimal(part) for part in value.split())
+
+
+def _decimal(part: str) -> str:
+    if _HEX.fullmatch(part):
+        return str(int(part, 16))
+    return str(int(part, 8)) if _OCTAL.fullmatch(part) else part
 
 
 SYSCTLS: Final = Fact(KIND, "sysctl", gather)

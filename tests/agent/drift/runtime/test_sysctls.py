@@ -43,6 +43,14 @@ def test_blanks_do_not_count_and_what_the_kernel_lacks_is_no_drift(proc: Path) -
     assert (observed.changes, observed.unreadable) == ([], [])
 
 
+def test_a_number_may_be_written_in_any_base(proc: Path) -> None:
+    (proc / "sys/kernel").mkdir()
+    (proc / "sys/kernel/sysrq").write_text("438\n")
+    observed = sysctls.gather(Baked({"kernel.sysrq": "0x01b6"}), str(proc))  # type: ignore[arg-type]
+    assert observed is not None
+    assert observed.changes == []
+
+
 def test_an_image_that_configures_none_says_nothing(proc: Path) -> None:
     assert sysctls.gather(Baked({}), str(proc)) is None  # type: ignore[arg-type]
 
