@@ -37,6 +37,9 @@ UTMP: Final = "run/utmp"
 WTMP: Final = "var/log/wtmp"
 SESSION_LOG: Final = "var/log/amazon/ssm/amazon-ssm-agent.log"
 
+JOURNALS: Final = ("var/log/journal", "run/log/journal")
+GREP: Final = (f"--grep={MESSAGES}", "--case-sensitive=true")
+
 OVERLAP_NS: Final = 120 * SECOND
 """How far the journal is read again each time: an entry is written some time after its stamp."""
 
@@ -96,24 +99,28 @@ class Logins:
                 found.extend(gather())
             except OSError as error:
                 unreadable.append(Unreadable(LOGIN, f"/{path}", error.strerror or "cannot be read"))
-        found.extend(self._journal(stop))
-        return self._changes(found), unreadable
+        entries = self._journal(stop)
+        if entries is None and any(os.path.isdir(os.path.join(self._root, path)) for path in JOURNALS):
+            unreadable.append(Unreadable(LOGIN, "journal", "journalctl is not there, refuses, or takes too long"))
+        return self._changes([*found, *(entries or ())]), unreadable
 
     def _standing(self) -> Iterable[Login]:
         """Who is logged in now: utmp is rewritten in place, so that there is nothing to go on from."""
         return parse_utmp(Tail(os.path.join(self._root, UTMP), record_size(self._machine)).read(), self._machine)
 
-    def _journal(self, stop: Event) -> list[Login]:
+    def _journal(self, stop: Event) -> list[Login] | None:
+        """The logins that the journal tells of; None where it cannot be asked."""
         if self._run_journal is None:
             return []
         began = self._clock.time_ns()
         start = max(min(self._journal_since, began) - OVERLAP_NS, self._since)
         arguments = [f"--since=@{start // SECOND}", *(f"--identifier={name}" for name in IDENTIFIERS)]
-        grep = [f"--grep={MESSAGES}", "--case-sensitive=true"] if self._greps else []
-        lines = self._run_journal([*arguments, *grep], stop)
+        lines = self._run_journal([*arguments, *GREP], stop) if self._greps else None
         if lines is None:
-            self._greps = False  # built without regular expressions, perhaps; the next look tells
-            return []
+            lines = self._run_journal(arguments, stop)
+            self._greps = self._greps and lines is None  # it may be built without regular expressions
+        if lines is None:
+            return None
         self._journal_since = began
         return [login for line in lines if (login := parse_journal_line(line)) is not None]
 

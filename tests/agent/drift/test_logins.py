@@ -33,6 +33,7 @@ class Host:
         self.auth = root / "var/log/auth.log"
         self.clock = FakeClock((FIRST_BOOT + 3600) * 10**9)
         self.journal: list[bytes] | None = []
+        self.greps = True
         self.asked: list[Sequence[str]] = []
         self.logins = Logins(
             str(root),
@@ -45,7 +46,8 @@ class Host:
 
     def run_journal(self, arguments: Sequence[str], _: Event) -> Iterable[bytes] | None:
         self.asked.append(arguments)
-        return self.journal
+        refused = not self.greps and any(argument.startswith("--grep") for argument in arguments)
+        return None if refused else self.journal
 
     def keys(self) -> list[str]:
         changes, unreadable = self.logins.look(Event())
@@ -121,13 +123,20 @@ def test_the_journal_is_asked_from_first_boot_and_then_from_the_last_time(tmp_pa
 
 def test_a_journal_that_cannot_grep_is_asked_without(tmp_path: Path) -> None:
     host = Host(tmp_path)
+    host.greps = False
+    host.keys()
+    host.keys()
+    greps = [any(argument.startswith("--grep") for argument in arguments) for arguments in host.asked]
+    assert greps == [True, False, False]
+
+
+def test_a_journal_that_cannot_be_asked_is_said(tmp_path: Path) -> None:
+    host = Host(tmp_path)
     host.journal = None
-    host.keys()
-    host.journal = []
-    host.keys()
-    assert any(argument.startswith("--grep") for argument in host.asked[0])
-    assert not any(argument.startswith("--grep") for argument in host.asked[1])
-    assert host.asked[1][0] == host.asked[0][0]
+    assert host.keys() == [], "there is no journal"
+    (tmp_path / "var/log/journal").mkdir()
+    _, unreadable = host.logins.look(Event())
+    assert [(one.kind, one.key) for one in unreadable] == [("login", "journal")]
 
 
 def test_the_real_journalctl_takes_the_arguments(tmp_path: Path) -> None:

@@ -17,9 +17,9 @@ def gather(manifest: Manifest, proc: str) -> Observation | None:
     """
     try:
         release = read_text(os.path.join(proc, "sys/kernel/osrelease")).strip()
+        if not os.path.exists(os.path.join(proc, "sys/kernel/modules_disabled")):
+            return None  # a kernel without modules
         loaded = read_text(os.path.join(proc, "modules"))
-    except FileNotFoundError:
-        return None
     except OSError as error:
         return Observation([], [Unreadable(KIND, "/proc/modules", error.strerror or "cannot be read")])
     known = _known(manifest, release)

@@ -48,7 +48,7 @@ class Listener:
 
 
 def gather(_: Manifest, proc: str) -> Observation | None:
-    """Every listening socket of the machine's own network namespace."""
+    """Every listening socket of the network namespace that the agent is in."""
     try:
         lowest = int(read_text(os.path.join(proc, "sys/net/ipv4/ip_local_port_range")).split()[0])
         units = _units(CGROUPS)
@@ -57,8 +57,6 @@ def gather(_: Manifest, proc: str) -> Observation | None:
             change = _change(listener, lowest)
             if change is not None:
                 changes[change.key] = change
-    except FileNotFoundError:
-        return None
     except (OSError, ValueError, IndexError) as error:
         reason = error.strerror if isinstance(error, OSError) else None
         return Observation([], [Unreadable(KIND, "listening", reason or "cannot be read")])

@@ -14,6 +14,7 @@ from drift_agent.image.policy import Policy
 def proc(tmp_path: Path) -> Path:
     (tmp_path / "proc/sys/kernel").mkdir(parents=True)
     (tmp_path / "proc/sys/kernel/osrelease").write_text("6.1.0\n")
+    (tmp_path / "proc/sys/kernel/modules_disabled").write_text("0\n")
     (tmp_path / "proc/modules").write_text(
         "nf_tables 303104 0 - Live 0x0\next4 1 0 - Live 0x0\nrootkit 16384 0 - Live 0x0 (OE)\n"
     )
@@ -43,5 +44,14 @@ def test_an_image_without_modules_says_nothing_of_them(tmp_path: Path, proc: Pat
 
 def test_a_kernel_without_modules_has_none(tmp_path: Path, proc: Path) -> None:
     (proc / "modules").unlink()
+    (proc / "sys/kernel/modules_disabled").unlink()
     with baked(tmp_path, "ext4.ko") as manifest:
         assert modules.gather(manifest, str(proc)) is None
+
+
+def test_a_list_that_is_hidden_is_said(tmp_path: Path, proc: Path) -> None:
+    (proc / "modules").unlink()
+    with baked(tmp_path, "ext4.ko") as manifest:
+        observed = modules.gather(manifest, str(proc))
+    assert observed is not None
+    assert [one.kind for one in observed.unreadable] == ["module"]
