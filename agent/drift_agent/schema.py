@@ -17,6 +17,9 @@ INT64_MIN: Final = -(2**63)
 INT64_MAX: Final = 2**63 - 1
 
 
+_PYTHON_TYPES: Final[Mapping[FieldType, type]] = {"f": float, "i": int, "s": str}
+
+
 class SchemaError(ValueError):
     """A point does not fit its declaration: a mistake of ours, counted, never shipped."""
 
@@ -51,8 +54,24 @@ class Measurement:
         for tag in point.tags:
             if tag not in self.tags:
                 raise SchemaError(f"{self.name}: tag {tag!r} is not declared")
+        if self._fits(point.fields):
+            return point
         fields = {name: self._conform_field(name, value) for name, value in point.fields.items()}
         return Point(point.measurement, point.tags, fields, point.time)
+
+    def _fits(self, values: Mapping[str, FieldValue]) -> bool:
+        """Whether there is nothing to convert, and nothing to complain of: so it is with nearly every point."""
+        declared, rest = self.fields, self.rest
+        for name, value in values.items():
+            field = declared.get(name)
+            wanted = field.type if field is not None else rest
+            kind = type(value)
+            if kind is int:
+                if wanted != "i" or not INT64_MIN <= value <= INT64_MAX:  # type: ignore[operator]
+                    return False
+            elif wanted is None or kind is not _PYTHON_TYPES[wanted]:
+                return False
+        return True
 
     def _conform_field(self, name: str, value: FieldValue) -> FieldValue:
         declared = self.fields.get(name)

@@ -91,13 +91,15 @@ def parse_mountinfo(data: bytes) -> list[Mount]:
     return list(mounts.values())
 
 
-def read_mounts() -> list[Mount]:
-    """The machine's mounts."""
-    if psutil.LINUX:
-        try:
-            return parse_mountinfo(hostfs.read(hostfs.proc("1/mountinfo")))
-        except (FileNotFoundError, PermissionError):
-            return parse_mountinfo(hostfs.read(hostfs.proc("self/mountinfo")))
+def read_mountinfo() -> bytes:
+    """The first process's mounts, or our own where we may not see those."""
+    try:
+        return hostfs.read(hostfs.proc("1/mountinfo"))
+    except (FileNotFoundError, PermissionError):
+        return hostfs.read(hostfs.proc("self/mountinfo"))
+
+
+def _portable_mounts() -> list[Mount]:
     return [
         Mount(part.mountpoint, part.device, part.fstype, frozenset(part.opts.split(",")), "")
         for part in psutil.disk_partitions(all=False)
@@ -147,26 +149,41 @@ def usage(status: os.statvfs_result) -> dict[str, FieldValue] | None:
     }
 
 
-def make(options: DiskOptions, _: Context) -> Gatherer:
-    paths = NameFilter(options.mount_points, options.ignore_mount_points)
-    types = NameFilter(ignore=options.ignore_fs)
-    ignored_options = frozenset(options.ignore_mount_opts)
-    tags: dict[Mount, dict[str, str]] = {}
+class Mounts:
+    """The mounts that are looked at, with their tags; made anew only when what is mounted changes."""
 
-    def wanted(mount: Mount) -> bool:
+    def __init__(self, options: DiskOptions) -> None:
+        self._paths = NameFilter(options.mount_points, options.ignore_mount_points)
+        self._types = NameFilter(ignore=options.ignore_fs)
+        self._ignored_options = frozenset(options.ignore_mount_opts)
+        self._source = b""
+        self._tags: list[dict[str, str]] = []
+
+    def tags(self) -> list[dict[str, str]]:
+        """Tags of each, `path` among them."""
+        if not psutil.LINUX:
+            return [_tags(mount) for mount in _portable_mounts() if self._wanted(mount)]
+        source = read_mountinfo()
+        if source != self._source:
+            self._tags = [_tags(mount) for mount in parse_mountinfo(source) if self._wanted(mount)]
+            self._source = source
+        return self._tags
+
+    def _wanted(self, mount: Mount) -> bool:
         # The root is looked at even where it is a part of something (a container's, an ostree's).
-        hidden = ignored_options & mount.options if mount.path != "/" else frozenset()
-        return types.allows(mount.fstype) and paths.allows(mount.path) and not hidden
+        hidden = self._ignored_options & mount.options if mount.path != "/" else frozenset()
+        return self._types.allows(mount.fstype) and self._paths.allows(mount.path) and not hidden
+
+
+def make(options: DiskOptions, _: Context) -> Gatherer:
+    mounts = Mounts(options)
 
     def gather(time: int, _: float) -> Iterable[Point]:
-        nonlocal tags
-        known, tags = tags, {}
-        for mount in filter(wanted, read_mounts()):
-            tags[mount] = known.get(mount) or _tags(mount)
-            status = hostfs.absent(os.statvfs, mount.path)
+        for tags in mounts.tags():
+            status = hostfs.absent(os.statvfs, tags["path"])
             values = usage(status) if status is not None else None
             if values is not None:
-                yield Point("disk", tags[mount], values, time)
+                yield Point("disk", tags, values, time)
 
     return gather
 

@@ -4,6 +4,7 @@
 """
 
 import os
+import re
 from collections.abc import Callable
 from typing import Final, TypeVar
 
@@ -68,12 +69,9 @@ def read_int(path: str) -> int | None:
     return int(data) if data is not None else None
 
 
-def keyed_kib(data: bytes) -> dict[str, int]:
+_MEMINFO_LINE: Final = re.compile(rb"^([\w()]+): *(\d+)( kB)?", re.MULTILINE)
+
+
+def keyed_kib(data: bytes) -> dict[bytes, int]:
     """`/proc/meminfo`: values by name; those in kB as bytes, counts as they are."""
-    values: dict[str, int] = {}
-    for line in data.splitlines():
-        name, _, rest = line.partition(b":")
-        number, _, unit = rest.strip().partition(b" ")
-        if number:
-            values[name.decode()] = int(number) << 10 if unit else int(number)
-    return values
+    return {name: int(number) << 10 if unit else int(number) for name, number, unit in _MEMINFO_LINE.findall(data)}

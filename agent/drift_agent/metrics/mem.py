@@ -11,34 +11,34 @@ from drift_agent.model import FieldValue, Point
 from drift_agent.schema import Measurement, fields
 
 _FROM_MEMINFO: Final = {
-    "active": "Active",
-    "buffered": "Buffers",
-    "commit_limit": "CommitLimit",
-    "committed_as": "Committed_AS",
-    "dirty": "Dirty",
-    "free": "MemFree",
-    "high_free": "HighFree",
-    "high_total": "HighTotal",
-    "huge_page_size": "Hugepagesize",
-    "huge_pages_free": "HugePages_Free",
-    "huge_pages_total": "HugePages_Total",
-    "inactive": "Inactive",
-    "low_free": "LowFree",
-    "low_total": "LowTotal",
-    "mapped": "Mapped",
-    "page_tables": "PageTables",
-    "shared": "Shmem",
-    "slab": "Slab",
-    "sreclaimable": "SReclaimable",
-    "sunreclaim": "SUnreclaim",
-    "swap_cached": "SwapCached",
-    "swap_free": "SwapFree",
-    "swap_total": "SwapTotal",
-    "vmalloc_chunk": "VmallocChunk",
-    "vmalloc_total": "VmallocTotal",
-    "vmalloc_used": "VmallocUsed",
-    "write_back": "Writeback",
-    "write_back_tmp": "WritebackTmp",
+    "active": b"Active",
+    "buffered": b"Buffers",
+    "commit_limit": b"CommitLimit",
+    "committed_as": b"Committed_AS",
+    "dirty": b"Dirty",
+    "free": b"MemFree",
+    "high_free": b"HighFree",
+    "high_total": b"HighTotal",
+    "huge_page_size": b"Hugepagesize",
+    "huge_pages_free": b"HugePages_Free",
+    "huge_pages_total": b"HugePages_Total",
+    "inactive": b"Inactive",
+    "low_free": b"LowFree",
+    "low_total": b"LowTotal",
+    "mapped": b"Mapped",
+    "page_tables": b"PageTables",
+    "shared": b"Shmem",
+    "slab": b"Slab",
+    "sreclaimable": b"SReclaimable",
+    "sunreclaim": b"SUnreclaim",
+    "swap_cached": b"SwapCached",
+    "swap_free": b"SwapFree",
+    "swap_total": b"SwapTotal",
+    "vmalloc_chunk": b"VmallocChunk",
+    "vmalloc_total": b"VmallocTotal",
+    "vmalloc_used": b"VmallocUsed",
+    "write_back": b"Writeback",
+    "write_back_tmp": b"WritebackTmp",
 }
 _COUNTS: Final = "huge_pages_free huge_pages_total"
 
@@ -59,10 +59,10 @@ def read_memory() -> dict[str, FieldValue]:
     """All of the fields of `mem`; what a kernel does not report is 0, as in Telegraf."""
     meminfo = hostfs.keyed_kib(hostfs.read(hostfs.proc("meminfo")))
     values: dict[str, FieldValue] = {name: meminfo.get(key, 0) for name, key in _FROM_MEMINFO.items()}
-    total = meminfo["MemTotal"]
-    cached = meminfo.get("Cached", 0) + meminfo.get("SReclaimable", 0)
+    total = meminfo[b"MemTotal"]
+    cached = meminfo.get(b"Cached", 0) + meminfo.get(b"SReclaimable", 0)
     # MemAvailable came with Linux 3.14; before that, what free(1) took for it.
-    available = meminfo.get("MemAvailable", meminfo["MemFree"] + meminfo.get("Buffers", 0) + cached)
+    available = meminfo.get(b"MemAvailable", meminfo[b"MemFree"] + meminfo.get(b"Buffers", 0) + cached)
     values |= {"total": total, "available": available, "cached": cached, "used": total - available}
     return values
 

@@ -18,15 +18,17 @@ SWAP: Final = Measurement(
     {**fields("i", "bytes", "total used free in out"), **fields("f", "percent", "used_percent")},
 )
 _PAGE: Final = 4096  # pswpin and pswpout: Telegraf takes 4 KiB whatever the page size
+_SIZE: Final = re.compile(rb"^Swap(Total|Free): *(\d+) kB", re.MULTILINE)
 _SWAPPED: Final = re.compile(rb"^pswp(in|out) (\d+)$", re.MULTILINE)
 
 
 def read_swap() -> dict[str, FieldValue]:
     """Bytes: total, free, in, out."""
-    meminfo = hostfs.keyed_kib(hostfs.read(hostfs.proc("meminfo")))
+    sizes = dict(_SIZE.findall(hostfs.read(hostfs.proc("meminfo"))))
     vmstat = hostfs.read(hostfs.proc("vmstat"))
     swapped = {way.decode(): int(pages) * _PAGE for way, pages in _SWAPPED.findall(vmstat)}
-    return {"total": meminfo.get("SwapTotal", 0), "free": meminfo.get("SwapFree", 0), "in": 0, "out": 0, **swapped}
+    total, free = (int(sizes.get(name, 0)) << 10 for name in (b"Total", b"Free"))
+    return {"total": total, "free": free, "in": 0, "out": 0, **swapped}
 
 
 def _portable_swap() -> dict[str, FieldValue]:
