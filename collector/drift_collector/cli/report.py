@@ -2,26 +2,17 @@
 
 import os
 import time
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from drift_agent.cli.common import EPILOG, write_document
+from drift_agent.cli.common import EPILOG
 from drift_agent.errors import ConfigError
 from drift_collector.cli.options import ManifestsOption, OutputOption, StoreOption, judged, trusted_in, write_text
 from drift_collector.fleet.systemic import with_systemic
 from drift_collector.inventory.file import read_inventory
-from drift_collector.report.document import report_json
-from drift_collector.report.table import print_report
+from drift_collector.report import FORMAT_NAMES, FORMATS, format_named
 from drift_collector.store.open import open_store
-
-
-class ReportFormat(StrEnum):
-    """The forms of a report."""
-
-    table = "table"
-    json = "json"
 
 
 def register(app: typer.Typer) -> None:
@@ -31,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 def report(
     store: StoreOption = "",
-    format_: Annotated[ReportFormat, typer.Option("--format", help="The form.")] = ReportFormat.table,
+    format_: Annotated[str, typer.Option("--format", metavar=FORMAT_NAMES, help="The form.")] = FORMATS[0].name,
     output: OutputOption = None,
     manifests: ManifestsOption = "",
     expect: Annotated[
@@ -53,7 +44,7 @@ def report(
     """Says of every instance whether it still is what was baked, worst first."""
     if expect is not None and inventory is not None:
         raise ConfigError("--expect and --inventory both say who should be there: give one of them")
-    now = time.time_ns()
+    form, now = format_named(format_), time.time_ns()
     expected = expect if inventory is None else read_inventory(inventory)
     trusted = trusted_in(manifests)
     opened = open_store(store, os.environ)
@@ -61,8 +52,5 @@ def report(
         fleet = with_systemic(judged(opened, now, trusted, expected), opened.items)
     finally:
         opened.close()
-    if format_ is ReportFormat.json:
-        write_document(report_json(fleet, now), output)
-    else:
-        write_text(lambda console: print_report(fleet, console, now, everything=all_), output)
+    write_text(lambda console: form.write(fleet, console, now, all_), output)
     return fleet.exit_code(floor)

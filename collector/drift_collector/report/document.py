@@ -12,10 +12,13 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
+from rich.console import Console
+
 from drift_agent.model import AttributeValue
 from drift_agent.text import shown
 from drift_agent.units import rfc3339
 from drift_collector.fleet.model import Fleet, Reason, Systemic, Verdict
+from drift_collector.report.format import Format
 from drift_collector.store.base import DriftItem
 
 REPORT_SCHEMA: Final = "driftline.report/1"
@@ -140,3 +143,10 @@ def _value(value: AttributeValue) -> AttributeValue:
 def _text(text: str) -> str:
     """Text that every JSON reader takes: what is not UTF-8 in escaped form."""
     return text if text.isascii() else _SURROGATE.sub(lambda match: shown(match.group()), text)
+
+
+def _write(fleet: Fleet, console: Console, now: int, _everything: bool) -> None:
+    console.file.write(report_json(fleet, now))
+
+
+FORMAT: Final = Format("json", _write)

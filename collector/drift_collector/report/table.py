@@ -15,6 +15,7 @@ from rich.text import Text
 from drift_agent.text import shown
 from drift_collector.fleet.model import STATES, Fleet, Verdict, VerdictState
 from drift_collector.report.columns import COLUMNS, GAP, WHY, plain_lines, why, widths
+from drift_collector.report.format import Format
 
 STYLES: Final[dict[VerdictState, str]] = {
     "drifted": "bold red",
@@ -34,7 +35,7 @@ MOST_GROUPS: Final = 20
 MOST_SYSTEMIC: Final = 10
 
 
-def print_report(fleet: Fleet, console: Console, now: int, *, everything: bool = False) -> None:
+def print_report(fleet: Fleet, console: Console, now: int, everything: bool = False) -> None:
     """The instances, then the summary, then what was trusted. `now` is Unix ns.
 
     A terminal gets, of a large fleet, the groups and the worst instances, unless it asks for `everything`.
@@ -163,3 +164,6 @@ def _print_large(verdicts: Sequence[Verdict], console: Console, now: int) -> Non
 def _table() -> Table:
     # The box puts one cell between columns by itself.
     return Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, GAP - 1, 0, 0), show_edge=False)
+
+
+FORMAT: Final = Format("table", print_report)
