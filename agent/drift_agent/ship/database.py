@@ -28,6 +28,7 @@ LOG: Final = logging.getLogger("driftline.ship")
 
 APPLICATION_ID: Final = 0x44524C53  # "DRLS"
 PAGE_BYTES: Final = 4096
+_SMALL_PAGES: Final = 256
 
 _MIGRATIONS: Final = (
     """
@@ -107,12 +108,12 @@ class Database:
         checkpoint_pages = max(16, min(1000, max_bytes // 5 // PAGE_BYTES))
         if not os.stat(self.path).st_size:
             run(f"PRAGMA page_size = {PAGE_BYTES}")
-            run("PRAGMA auto_vacuum = INCREMENTAL")
         run("PRAGMA journal_mode = WAL").fetchall()
         run("PRAGMA synchronous = NORMAL")
+        run("PRAGMA secure_delete = OFF").fetchall()  # Debian's default would write every deleted page once more
         run(f"PRAGMA wal_autocheckpoint = {checkpoint_pages}").fetchall()
         run(f"PRAGMA journal_size_limit = {checkpoint_pages * PAGE_BYTES}").fetchall()
-        run("PRAGMA cache_size = -1024")
+        run("PRAGMA cache_size = -2048")
         run("PRAGMA busy_timeout = 1000").fetchall()
         self._check()
         self._migrate()
@@ -176,14 +177,15 @@ class Database:
         """Of the file, without its free pages; holds within a transaction too."""
         return (self.number("PRAGMA page_count") - self.number("PRAGMA freelist_count")) * PAGE_BYTES
 
+    def is_mostly_free(self) -> bool:
+        """Whether little is left of what once was much: then rewriting the file is quick, and frees its space."""
+        free, used = self.number("PRAGMA freelist_count"), self.used_bytes() // PAGE_BYTES
+        return used <= _SMALL_PAGES and free > max(64, 2 * used)
+
     def shrink(self) -> None:
-        """Gives free pages back to the file system once more than half of the file is free, up to 4 MiB a call."""
-        free, pages = self.number("PRAGMA freelist_count"), self.number("PRAGMA page_count")
-        if free > max(16, pages // 2):
-            # A row for each page, of no columns: only executescript steps through them all.
-            self._connection.executescript("PRAGMA incremental_vacuum(1024)")
-            if free <= 1024:
-                self.truncate_log()
+        """Rewrites the file without its free pages. For files of which `is_mostly_free` holds."""
+        self._connection.execute("VACUUM")
+        self.truncate_log()
 
     def truncate_log(self) -> None:
         """Moves the write-ahead log into the database and empties it."""

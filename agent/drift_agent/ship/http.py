@@ -9,7 +9,7 @@ import socket
 import ssl
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http.cookiejar import DefaultCookiePolicy
 from threading import Lock
 from typing import Any, Final
@@ -131,8 +131,8 @@ class HttpClient:
         self._line = _Line()
         self._session = _session(options, self._line)
 
-    def exchange(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
-        """Sends one request (`body` is gzipped) and reads the whole answer, at most `MAX_ANSWER_BYTES` of it.
+    def exchange(self, method: str, path: str, headers: Mapping[str, str], body: Sequence[bytes] = ()) -> Answer:
+        """Sends one request, the parts of `body` gzipped into one; reads the whole answer, up to `MAX_ANSWER_BYTES`.
 
         Raises:
             UnreachableError: there was no whole answer within the deadline.
@@ -142,16 +142,17 @@ class HttpClient:
             self._line = _Line()
             self._session = _session(self._options, self._line)
         sent = dict(headers)
-        if body is not None:
+        packed = None
+        if body:
             compressor = zlib.compressobj(1, zlib.DEFLATED, 31)
-            body = compressor.compress(body) + compressor.flush()
+            packed = b"".join([*map(compressor.compress, body), compressor.flush()])
             sent |= {"Content-Encoding": "gzip", "Content-Type": "text/plain; charset=utf-8"}
         if self._aborted:
             raise UnreachableError(self._aborted)
         start = time.monotonic()
         self._watchdog.arm(self._line.cut, start + self._seconds)
         try:
-            answer = self._exchange(method, path, sent, body, start)
+            answer = self._exchange(method, path, sent, packed, start)
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             raise UnreachableError(self._line.cut_by or _why(error)) from error
         finally:

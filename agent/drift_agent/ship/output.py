@@ -49,8 +49,8 @@ class Output:
         """What the server says that it is, empty where it does not or was not asked yet."""
         return self._server.version if self._server else ""
 
-    def send(self, body: bytes, lines: Callable[[], Sequence[bytes]]) -> Sent:
-        """One write of `body`; `lines` are its lines, asked for where the answer speaks of them."""
+    def send(self, body: Sequence[bytes], lines: Callable[[], Sequence[bytes]]) -> Sent:
+        """One write of `body` (in parts); `lines` are its lines, asked for where the answer speaks of them."""
         try:
             headers = self._headers()
         except ConfigError as error:

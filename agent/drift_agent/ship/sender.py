@@ -59,7 +59,7 @@ class Destination(Protocol):
     @property
     def options(self) -> OutputOptions: ...
 
-    def send(self, body: bytes, lines: Callable[[], Sequence[bytes]]) -> Sent: ...
+    def send(self, body: Sequence[bytes], lines: Callable[[], Sequence[bytes]]) -> Sent: ...
 
     def secret_changed(self) -> bool: ...
 
@@ -250,7 +250,7 @@ class Sender:
 
     def _on_too_large(self, group: Group, reason: str) -> None:
         self._note_error(reason)
-        size = len(group.body())
+        size = sum(map(len, group.body()))
         self._body_bytes = max(_MIN_BODY_BYTES, min(self._body_bytes, size) // 2)
         if group.count > 1:
             if len(group.pieces) == 1 or group in self._suspects.groups or size <= self._body_bytes:

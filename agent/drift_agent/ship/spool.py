@@ -20,6 +20,8 @@ LOG: Final = logging.getLogger("driftline.ship")
 
 T = TypeVar("T")
 _TRY_AGAIN_SECONDS: Final = 1.0
+_SHRINK_SECONDS: Final = 60.0
+"""How often the file is shrunk at most: one that fills and empties at each flush is not rewritten each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ class Spool:
         self._problem = ""
         self._failed_at = 0.0
         self._closed = False
+        self._shrunk_at = -_SHRINK_SECONDS
         self._memory = _Memory(next_id=clock.time_ns())
 
     @classmethod
@@ -156,6 +159,8 @@ class Spool:
                 self._memory.ring.ack(output, batch.id)
             self._read(lambda database: rows.note_acks(database, self._output_ids[output], batches))
             self._write(_settle_acks)
+            if self._clock.monotonic() - self._shrunk_at >= _SHRINK_SECONDS:
+                self._write(self._shrink)
 
     def offsets(self) -> dict[str, bytes]:
         """All log offsets as they were put last."""
@@ -265,6 +270,12 @@ class Spool:
             self._memory.ring.forget(batch.id)
         return True
 
+    def _shrink(self, database: Database) -> bool:
+        if database.is_mostly_free():
+            self._shrunk_at = self._clock.monotonic()
+            database.shrink()
+        return True
+
     def _count(self, database: Database) -> tuple[dict[Lane, Waiting], dict[str, dict[Lane, Waiting]]]:
         lanes = {lane: Waiting(*numbers) for lane, numbers in rows.count(database).items()}
         by_output = {
@@ -337,7 +348,6 @@ class Spool:
 def _settle_acks(database: Database) -> bool:
     with database.transaction() as run:
         rows.settle_acks(run)
-    database.shrink()
     return True
 
 

@@ -50,10 +50,9 @@ class Group:
         """In the order of the body, without newlines."""
         return [line for piece in self.pieces for line in piece.split()]
 
-    def body(self) -> bytes:
-        return b"".join(
-            piece.batch.body if piece.lines is None else b"\n".join(piece.lines) + b"\n" for piece in self.pieces
-        )
+    def body(self) -> list[bytes]:
+        """What is sent, in parts: a megabyte is not copied once more to be compressed."""
+        return [piece.batch.body if piece.lines is None else b"\n".join(piece.lines) + b"\n" for piece in self.pieces]
 
     def without(self, bad: Collection[bytes]) -> "Group | None":
         """The same without these lines; None where nothing is left."""

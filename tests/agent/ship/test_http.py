@@ -28,7 +28,7 @@ def watchdog() -> Iterator[Watchdog]:
 def write(server: StubInflux, watchdog: Watchdog, seconds: float = 30.0) -> int:
     client = HttpClient(OutputOptions(url=server.url), watchdog, seconds)
     try:
-        return client.exchange("POST", "/write", {}, b"m v=1 1\n").status
+        return client.exchange("POST", "/write", {}, [b"m v=1 1\n"]).status
     finally:
         client.close()
 
@@ -37,7 +37,7 @@ def test_a_body_is_gzipped_and_the_connection_is_kept(watchdog: Watchdog) -> Non
     with StubInflux() as server:
         client = HttpClient(OutputOptions(url=server.url), watchdog)
         for _ in range(3):
-            assert client.exchange("POST", "/write", {"Authorization": "Token t"}, b"m v=1 1\n").status == 204
+            assert client.exchange("POST", "/write", {"Authorization": "Token t"}, [b"m v=1 1\n"]).status == 204
         client.close()
     assert server.connections == 1
     assert server.writes[0].headers["content-encoding"] == "gzip"
@@ -58,8 +58,8 @@ def test_after_a_deadline_the_next_exchange_works(watchdog: Watchdog) -> None:
     with StubInflux(drip) as server:
         client = HttpClient(OutputOptions(url=server.url), watchdog, 0.3)
         with pytest.raises(UnreachableError):
-            client.exchange("POST", "/write", {}, b"m v=1 1\n")
-        assert client.exchange("POST", "/write", {}, b"m v=1 1\n").status == 204
+            client.exchange("POST", "/write", {}, [b"m v=1 1\n"])
+        assert client.exchange("POST", "/write", {}, [b"m v=1 1\n"]).status == 204
         client.close()
 
 
@@ -70,7 +70,7 @@ def test_another_thread_can_end_an_exchange_for_good(watchdog: Watchdog) -> None
         begin = time.monotonic()
         for _ in range(2):
             with pytest.raises(UnreachableError, match="the agent stops"):
-                client.exchange("POST", "/write", {}, b"m v=1 1\n")
+                client.exchange("POST", "/write", {}, [b"m v=1 1\n"])
         assert time.monotonic() - begin < 3
         client.close()
 
@@ -98,8 +98,8 @@ def test_nobody_listens(watchdog: Watchdog) -> None:
 def test_redirects_and_cookies_are_not_followed(watchdog: Watchdog) -> None:
     with StubInflux(answer("302 Found", headers={"Location": "/login", "Set-Cookie": "a=b"})) as server:
         client = HttpClient(OutputOptions(url=server.url), watchdog)
-        assert client.exchange("POST", "/write", {}, b"m v=1 1\n").status == 302
-        client.exchange("POST", "/write", {}, b"m v=1 1\n")
+        assert client.exchange("POST", "/write", {}, [b"m v=1 1\n"]).status == 302
+        client.exchange("POST", "/write", {}, [b"m v=1 1\n"])
         client.close()
     assert [request.path for request in server.requests] == ["/write", "/write"]
     assert "cookie" not in server.requests[1].headers
@@ -115,7 +115,7 @@ def test_an_endless_answer_is_read_to_a_bound(watchdog: Watchdog) -> None:
 
     with StubInflux(flood) as server:
         client = HttpClient(OutputOptions(url=server.url), watchdog)
-        assert len(client.exchange("POST", "/write", {}, b"m v=1 1\n").body) < 5 << 20
+        assert len(client.exchange("POST", "/write", {}, [b"m v=1 1\n"]).body) < 5 << 20
         client.close()
 
 
@@ -140,7 +140,7 @@ def test_a_proxy_is_asked_for_the_whole_address(
             monkeypatch.delenv("NO_PROXY", raising=False)
         options = OutputOptions(url="http://influxdb.example:8086", proxy="" if by_environment else proxy.url)
         client = HttpClient(options, watchdog)
-        assert client.exchange("POST", "/write", {}, b"m v=1 1\n").status == 204
+        assert client.exchange("POST", "/write", {}, [b"m v=1 1\n"]).status == 204
         client.close()
     assert proxy.requests[0].path == "http://influxdb.example:8086/write"
 
@@ -194,7 +194,7 @@ def test_a_certificate_is_verified(certificates: Path, watchdog: Watchdog) -> No
         with pytest.raises(UnreachableError, match="set ca_file"):
             write(server, watchdog)
         client = HttpClient(OutputOptions(url=server.url, ca_file=str(certificates / "ca.pem")), watchdog)
-        assert client.exchange("POST", "/write", {}, b"m v=1 1\n").status == 204
+        assert client.exchange("POST", "/write", {}, [b"m v=1 1\n"]).status == 204
         client.close()
 
 
@@ -202,7 +202,7 @@ def test_a_client_certificate_is_shown(certificates: Path, watchdog: Watchdog) -
     with TlsInflux(certificates, demand_client=True) as server:
         trust = OutputOptions(url=server.url, ca_file=str(certificates / "ca.pem"))
         with pytest.raises(UnreachableError):
-            HttpClient(trust, watchdog).exchange("POST", "/write", {}, b"m v=1 1\n")
+            HttpClient(trust, watchdog).exchange("POST", "/write", {}, [b"m v=1 1\n"])
         shown = OutputOptions(
             url=server.url,
             ca_file=str(certificates / "ca.pem"),
@@ -210,7 +210,7 @@ def test_a_client_certificate_is_shown(certificates: Path, watchdog: Watchdog) -
             key_file=str(certificates / "key.pem"),
         )
         client = HttpClient(shown, watchdog)
-        assert client.exchange("POST", "/write", {}, b"m v=1 1\n").status == 204
+        assert client.exchange("POST", "/write", {}, [b"m v=1 1\n"]).status == 204
         client.close()
 
 

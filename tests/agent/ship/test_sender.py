@@ -47,14 +47,14 @@ class ModelServer:
     always: Outcome | None = None
     secret_is_new: bool = False
 
-    def send(self, body: bytes, lines: Callable[[], Sequence[bytes]]) -> Sent:
-        got = body.split(b"\n")[:-1]
+    def send(self, body: Sequence[bytes], lines: Callable[[], Sequence[bytes]]) -> Sent:
+        got = b"".join(body).split(b"\n")[:-1]
         assert got == list(lines())
         self.bodies.append(got)
         self.secret_is_new = False
         if self.answers:
             return Sent(self.answers.pop(0))
-        return Sent(self.always or self._answer(got, len(body)))
+        return Sent(self.always or self._answer(got, sum(map(len, body))))
 
     def secret_changed(self) -> bool:
         return self.secret_is_new
