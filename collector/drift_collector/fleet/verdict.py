@@ -1,5 +1,6 @@
 """From reports to verdicts. Pure: no clock, no store, no order of its input matters."""
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
@@ -8,6 +9,7 @@ from drift_collector.fleet.rules import RULES, Context
 from drift_collector.store.base import DriftReport
 
 _RANK: Final[Mapping[VerdictState, int]] = {state: rank for rank, state in enumerate(STATES)}
+_NUMBER: Final = re.compile(r"[0-9]+")
 _SILENT: Final = Reason("silent", "in the inventory, and never reported", "silent")
 _UNEXPECTED: Final = Reason("unexpected", "not in the inventory")
 
@@ -109,4 +111,5 @@ def _coverage(verdicts: Iterable[Verdict], expected: Collection[str] | int | Non
 
 
 def _order(verdict: Verdict) -> tuple[int, str, str, str, str]:
-    return _RANK[verdict.state], verdict.group, verdict.image, verdict.host, verdict.instance
+    host = _NUMBER.sub(lambda match: match.group().zfill(12), verdict.host)  # web-9 before web-10
+    return _RANK[verdict.state], verdict.group, verdict.image, host, verdict.instance

@@ -207,6 +207,10 @@ class TestFleet:
         ]  # fmt: skip
         assert tuple(fleet.summary()) == STATES
 
+    def test_hosts_are_in_the_order_in_which_people_count(self) -> None:
+        fleet = judge([report(f"i-{n}", host=f"web-{n}") for n in (10, 9, 2, 11)], NOW)
+        assert [one.host for one in fleet.verdicts] == ["web-2", "web-9", "web-10", "web-11"]
+
     @pytest.mark.parametrize(
         ("reports", "expected", "code"),
         [
