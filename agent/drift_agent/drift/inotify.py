@@ -129,6 +129,14 @@ class InotifyWatcher:
     # ------------------------------------------------------------------------------------------- the thread
 
     def _run(self) -> None:
+        try:
+            self._read_until_stopped()
+        finally:
+            if not self._stopping.is_set():  # a fault of ours, or of the kernel's: it must show
+                self._failure = "the thread that watches has failed"
+                self._dirty.mark_everything()
+
+    def _read_until_stopped(self) -> None:
         poll = select.poll()
         poll.register(self._queue, select.POLLIN)
         poll.register(self._wake_reader, select.POLLIN)

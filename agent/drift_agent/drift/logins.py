@@ -37,6 +37,9 @@ UTMP: Final = "run/utmp"
 WTMP: Final = "var/log/wtmp"
 SESSION_LOG: Final = "var/log/amazon/ssm/amazon-ssm-agent.log"
 
+LAST_SECOND: Final = 253_402_300_799
+"""The last that a date can show: a record may claim any."""
+
 JOURNALS: Final = ("var/log/journal", "run/log/journal")
 GREP: Final = (f"--grep={MESSAGES}", "--case-sensitive=true")
 
@@ -133,7 +136,7 @@ class Logins:
 
 
 def _change(key: str, login: Login) -> Change:
-    at = datetime.fromtimestamp(login.at // SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    at = datetime.fromtimestamp(min(login.at // SECOND, LAST_SECOND), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return Change(LOGIN, key, "added", severity="high", actual={"via": login.via, "at": at})
 
 

@@ -22,6 +22,7 @@ class Poller(Generic[T]):
         self._wake = wake
         self._stop = Event()
         self._answers: deque[T] = deque()
+        self._failed = False
         self._thread = Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -29,7 +30,13 @@ class Poller(Generic[T]):
         self._thread.start()
 
     def take(self) -> list[T]:
-        """The answers since the last time, oldest first."""
+        """The answers since the last time, oldest first.
+
+        Raises:
+            RuntimeError: `look` raised; its traceback went to stderr.
+        """
+        if self._failed:
+            raise RuntimeError(f"{self._thread.name} has failed")
         taken = []
         while self._answers:
             taken.append(self._answers.popleft())
@@ -42,7 +49,12 @@ class Poller(Generic[T]):
             self._thread.join()
 
     def _run(self) -> None:
-        while not self._stop.is_set():
-            self._answers.append(self._look(self._stop))
-            self._wake()
-            self._clock.wait(self._stop, self._interval)
+        finished = False
+        try:
+            while not self._stop.is_set():
+                self._answers.append(self._look(self._stop))
+                self._wake()
+                self._clock.wait(self._stop, self._interval)
+            finished = True
+        finally:
+            self._failed = not finished

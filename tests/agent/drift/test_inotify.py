@@ -250,6 +250,19 @@ def test_exhausted_watches_are_said_and_tried_again(root: Path, monkeypatch: pyt
         marks.wait_until(lambda: marks.watcher.problem == "", "all is watched")
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_fails_is_said(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with watching(root) as marks:
+
+        def fail(_: bytes) -> None:
+            raise OSError(5, "Input/output error")
+
+        monkeypatch.setattr(marks.watcher, "_take", fail)
+        (root / "etc/motd").touch()
+        marks.wait_until(lambda: marks.everything, "everything is to be looked at")
+        assert "failed" in marks.watcher.problem
+
+
 def test_no_queue_to_be_had_is_said(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("drift_agent.drift.inotify.inotify_init", lambda: -1)
     with watching(root) as marks:

@@ -81,6 +81,18 @@ def test_automation_may_come(tmp_path: Path) -> None:
     assert host.keys() == ["root@203.0.113.7"]
 
 
+def test_a_record_that_claims_any_time_is_told(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    entry = {
+        "SYSLOG_IDENTIFIER": "sshd",
+        "MESSAGE": "Accepted x for eve from ::1 port 5",
+        "__REALTIME_TIMESTAMP": 2**62,
+    }
+    host.journal = [json.dumps(entry).encode()]
+    changes, _ = host.logins.look(Event())
+    assert changes[0].actual["at"] == "9999-12-31T23:59:59Z"
+
+
 def test_only_what_was_appended_is_read_again_across_rotation(tmp_path: Path) -> None:
     host = Host(tmp_path)
     host.auth.write_text(accepted(10))

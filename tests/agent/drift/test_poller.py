@@ -3,6 +3,8 @@
 import threading
 from threading import Event
 
+import pytest
+
 from drift_agent.clock import SystemClock
 from drift_agent.drift.poller import Poller
 
@@ -34,3 +36,15 @@ def test_it_ends_while_it_is_asked() -> None:
     assert asked.wait(5.0)
     poller.stop()
     assert threading.active_count() == before
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_one_that_fails_is_the_takers_failure() -> None:
+    def fail(_: Event) -> None:
+        raise ValueError("a fault of ours")
+
+    poller = Poller("faulty", fail, 1.0, SystemClock(), lambda: None)
+    poller.start()
+    poller.stop()
+    with pytest.raises(RuntimeError, match="faulty"):
+        poller.take()
