@@ -4,6 +4,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -14,12 +15,14 @@ from drift_agent.image import mounts
 from drift_agent.image.canonical import key_order
 from drift_agent.image.content import MAX_CONTENT_BYTES, Contents, folder_of, is_text
 from drift_agent.image.facts import FACTS, Context, Fact
+from drift_agent.image.header import Header
 from drift_agent.image.manifest import Manifest
 from drift_agent.image.mounts import Mount
 from drift_agent.image.policy import Policy
 from drift_agent.image.rootfs import RootFiles
 from drift_agent.image.scan import Scan
 from drift_agent.image.semantics import SEMANTICS
+from drift_agent.image.statcache import StatCache
 from drift_agent.line_protocol import portable
 from drift_agent.model import Attributes, Change, Unreadable
 
@@ -72,8 +75,18 @@ class CheckResult:
         return self.omitted > 0 or any(change.path_class != "sealed" for change in self.changes)
 
 
-def check_tree(root: str, manifest: Manifest, *, progress: Progress | None = None) -> CheckResult:
+def check_tree(
+    root: str,
+    manifest: Manifest,
+    *,
+    cache: str | None = None,
+    rehash: bool = False,
+    progress: Progress | None = None,
+) -> CheckResult:
     """Compares everything below `root` with the manifest.
+
+    `cache` is the file in which what was seen is kept until the next check: what has not changed since is not read
+    again then, unless `rehash` asks for it. A cache that cannot be written is done without.
 
     Raises:
         InputError: the root cannot be opened.
@@ -84,11 +97,13 @@ def check_tree(root: str, manifest: Manifest, *, progress: Progress | None = Non
     _require_semantics(manifest)
     comparison = Comparison(header.policy)
     foreign = mounts.foreign(mounts.standing(root, header.policy), header.mounts)
-    expected = Expected(manifest, manifest.lines(), 2)
-    with Scan(root, header.policy, boundaries=frozenset(foreign)) as scan:
-        for _ in comparison.files(expected, scan.entries()):
-            if progress is not None and comparison.scanned % PROGRESS_STEP == 0:
-                progress(comparison.scanned)
+    expected = Expected(manifest, manifest.blocks(), 2)
+    with Scan(root, header.policy, boundaries=frozenset(foreign)) as scan, _open_cache(cache, header, rehash) as known:
+        told = 0
+        for _ in comparison.files(expected, scan.entries() if known is None else scan.changes(known)):
+            if progress is not None and comparison.scanned - told >= PROGRESS_STEP:
+                told = comparison.scanned
+                progress(told)
     not_applicable = _compare_facts(root, manifest, comparison, expected)
     return CheckResult(
         changes=_with_diffs(root, manifest, comparison.changes) + _foreign_mounts(foreign, header.policy),
@@ -129,13 +144,15 @@ def check_paths(root: str, manifest: Manifest, paths: Iterable[str], *, trees: I
             single.add(("file", key))
             _run(comparison.files(Expected(manifest, iter([line] if line else [])), [entry] if entry else []))
         for tree in whole:
-            _run(comparison.files(Expected(manifest, manifest.lines_below(tree)), scan.entries(tree)))
+            _run(comparison.files(Expected(manifest, manifest.blocks(*manifest.span_below(tree))), scan.entries(tree)))
     touched = _facts_touched(header.policy, [key for _, key in single], whole)
     if touched:
         with RootFiles(root) as files:
             context = Context(files, header.image, header.policy.seals_account)
             for fact in touched:
-                comparison.facts(fact.kind, Expected(manifest, manifest.lines_of(fact.kind)), fact.gather(context))
+                comparison.facts(
+                    fact.kind, Expected(manifest, manifest.blocks(*manifest.span_of(fact.kind))), fact.gather(context)
+                )
     return CheckResult(
         changes=_with_diffs(root, manifest, comparison.changes),
         scanned=comparison.scanned,
@@ -146,6 +163,21 @@ def check_paths(root: str, manifest: Manifest, paths: Iterable[str], *, trees: I
         scope=Scope(frozenset(single), tuple(whole), tuple(fact.kind for fact in touched), everything=False),
         omitted=comparison.omitted,
     )
+
+
+@contextmanager
+def _open_cache(path: str | None, header: Header, rehash: bool) -> Iterator[StatCache | None]:
+    """The stat cache of this manifest; it is renewed only if nothing goes wrong meanwhile."""
+    if path is None:
+        yield None
+        return
+    identity = f"{header.digest} {header.policy_digest} {header.image}"
+    known = StatCache(path, identity, rehash=rehash)
+    try:
+        yield known
+        known.finish()
+    finally:
+        known.close()
 
 
 def _with_diffs(root: str, manifest: Manifest, changes: list[Change]) -> list[Change]:

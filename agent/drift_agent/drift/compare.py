@@ -10,9 +10,9 @@ from typing import Final
 
 from drift_agent.image.canonical import UNREADABLE, decode, difference, encode, key_order, order
 from drift_agent.image.facts import Gathered
-from drift_agent.image.manifest import Manifest
+from drift_agent.image.manifest import MAX_LINE_BYTES, Manifest
 from drift_agent.image.policy import Decision, Policy
-from drift_agent.image.scan import Entry
+from drift_agent.image.scan import Entry, Run
 from drift_agent.image.semantics import SEMANTICS
 from drift_agent.model import Attributes, Change, ChangeKind, Item, Unreadable
 
@@ -28,20 +28,41 @@ Place = tuple[str, bytes]
 class Expected:
     """A cursor over lines of a manifest that are parsed only when somebody asks; `line` is empty at the end."""
 
-    def __init__(self, manifest: Manifest, lines: Iterator[bytes], number: int = 0) -> None:
-        """`number` is the first line's, 0 where it is not known."""
+    def __init__(self, manifest: Manifest, blocks: Iterator[bytes], number: int = 0) -> None:
+        """`blocks` hold whole lines together; `number` is the first one's, 0 where it is not known."""
         self._manifest = manifest
-        self._lines = lines
-        self._number = number
+        self._blocks = blocks
+        self._buffer = b""
+        self._position = 0
+        self._number = number - 1 if number else 0
         self._last: tuple[str, str] | None = None
         self._parsed: tuple[Item, Place] | None = None
-        self.line = next(lines, b"")
+        self.line = b""
+        self._next()
 
     def pass_file(self, key: str) -> None:
         """Goes on from the line of the file `key`, which nobody had to parse."""
         self._last = ("file", key)
         self._parsed = None
         self._next()
+
+    def pass_run(self, lines: bytes, count: int) -> bool:
+        """Goes on behind these `count` lines, if just they are what comes next."""
+        begin = self._position - len(self.line)
+        while len(self._buffer) - begin < len(lines):
+            block = next(self._blocks, b"")
+            if not block:
+                return False
+            self._buffer = self._buffer[begin:] + block
+            self._position -= begin
+            begin = 0
+        if not self._buffer.startswith(lines, begin):
+            return False
+        self._position = begin + len(lines)
+        self._number += count - 1 if self._number else 0
+        self._last = self._parsed = None
+        self._next()
+        return True
 
     def take(self) -> Item:
         """The item of the current line; goes on to the next.
@@ -64,7 +85,21 @@ class Expected:
         return self._parse()[1]
 
     def _next(self) -> None:
-        self.line = next(self._lines, b"")
+        end = self._buffer.find(b"\n", self._position) + 1
+        while not end:
+            block = next(self._blocks, b"")
+            rest = self._buffer[self._position :]
+            if not block:
+                if rest:
+                    raise self._manifest.fault(self._number, "has no end: the manifest was cut short")
+                self.line = b""
+                return
+            if len(rest) > MAX_LINE_BYTES:
+                raise self._manifest.fault(self._number, "is longer than 1 MiB")
+            self._buffer, self._position = rest + block, 0
+            end = self._buffer.find(b"\n") + 1
+        self.line = self._buffer[self._position : end]
+        self._position = end
         if self._number:
             self._number += 1
 
@@ -96,11 +131,10 @@ class Comparison:
 
     def digest(self) -> str:
         """Digest over what was seen of the frozen and structural items."""
-        self._total.update(b"".join(self._batch))
-        self._batch.clear()
+        self._flush()
         return f"{SEMANTICS}:sha256:{self._total.hexdigest()}"
 
-    def files(self, expected: Expected, observed: Iterable[Entry]) -> Iterator[None]:
+    def files(self, expected: Expected, observed: Iterable[Entry | Run]) -> Iterator[None]:
         """Compares the files of one part of the tree, a step for each entry that was seen.
 
         Leaves `expected` behind the last file of that part; whatever files it still holds then are gone.
@@ -108,13 +142,17 @@ class Comparison:
         Raises:
             ManifestError: an expected line is no item, or out of order.
         """
-        for entry in observed:
-            self.scanned += 1
-            if entry.line == expected.line and not entry.error and not entry.hidden_below:
-                expected.pass_file(entry.key)
-                self._see(entry.line, entry.decision)
+        for event in observed:
+            if isinstance(event, Run):
+                if expected.pass_run(event.lines, event.count):
+                    self.scanned += event.count
+                    self._flush()
+                    self._total.update(event.lines)
+                else:
+                    for entry in event.entries(self._policy):
+                        self._file(expected, entry)
             else:
-                self._differing(expected, entry)
+                self._file(expected, event)
             yield
         self._removed_before(expected, ("file\0", b""))
 
@@ -163,6 +201,14 @@ class Comparison:
         self._see(encode(Item(kind, key, was if recorded else now)), decision)
 
     # ------------------------------------------------------------------------------------------- one by one
+
+    def _file(self, expected: Expected, entry: Entry) -> None:
+        self.scanned += 1
+        if entry.line == expected.line and not entry.error and not entry.hidden_below:
+            expected.pass_file(entry.key)
+            self._see(entry.line, entry.decision)
+        else:
+            self._differing(expected, entry)
 
     def _differing(self, expected: Expected, entry: Entry) -> None:
         if self._passed_over and entry.key.startswith(self._passed_over):
@@ -247,8 +293,12 @@ class Comparison:
         if decision.path_class != "sealed":
             self._batch.append(line)
             if len(self._batch) >= _BATCH:
-                self._total.update(b"".join(self._batch))
-                self._batch.clear()
+                self._flush()
+
+    def _flush(self) -> None:
+        if self._batch:
+            self._total.update(b"".join(self._batch))
+            self._batch.clear()
 
 
 def _below(key: str) -> str:

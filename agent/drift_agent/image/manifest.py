@@ -82,14 +82,8 @@ class Manifest:
         Raises:
             ManifestError: the file was cut short meanwhile, or a line is longer than 1 MiB.
         """
-        position = self._start if start is None else start
-        end = self._end if end is None else end
         rest = b""
-        while position < end:
-            block = os.pread(self._descriptor, min(_STREAM, end - position), position)
-            if not block:
-                raise ManifestError(f"{self.path}: was cut short while it was read")
-            position += len(block)
+        for block in self.blocks(start, end):
             *lines, rest = (rest + block).split(b"\n")
             if len(rest) > MAX_LINE_BYTES:
                 raise ManifestError(f"{self.path}: has a line of more than 1 MiB")
@@ -98,11 +92,29 @@ class Manifest:
         if rest:
             raise ManifestError(f"{self.path}: its last line has no end: it was cut short")
 
+    def blocks(self, start: int | None = None, end: int | None = None) -> Iterator[bytes]:
+        """The same in blocks of any length, not cut at lines.
+
+        Raises:
+            ManifestError: the file was cut short meanwhile.
+        """
+        position = self._start if start is None else start
+        end = self._end if end is None else end
+        while position < end:
+            block = os.pread(self._descriptor, min(_STREAM, end - position), position)
+            if not block:
+                raise ManifestError(f"{self.path}: was cut short while it was read")
+            position += len(block)
+            yield block
+
     def lines_below(self, key: str) -> Iterator[bytes]:
         """The raw lines of the file `key` and of everything below it."""
-        start = self.locate(order("file", key))
+        return self.lines(*self.span_below(key))
+
+    def span_below(self, key: str) -> tuple[int, int]:
+        """Where the lines of the file `key` and of everything below it begin and end."""
         behind = key_order(key) if key != "/" else b""
-        return self.lines(start, self.locate(("file", behind + b"\x01")))
+        return self.locate(order("file", key)), self.locate(("file", behind + b"\x01"))
 
     def line(self, kind: str, key: str) -> bytes:
         """The raw line of this kind and key; empty where there is none.
@@ -149,7 +161,11 @@ class Manifest:
 
     def lines_of(self, kind: str) -> Iterator[bytes]:
         """The raw lines of one kind."""
-        return self.lines(self.locate((kind, b"")), self.locate((kind + "\0", b"")))
+        return self.lines(*self.span_of(kind))
+
+    def span_of(self, kind: str) -> tuple[int, int]:
+        """Where the lines of one kind begin and end."""
+        return self.locate((kind, b"")), self.locate((kind + "\0", b""))
 
     def locate(self, place: tuple[str, bytes]) -> int:
         """Offset of the first item at or behind a place as `canonical.order` gives it; else the file's end."""

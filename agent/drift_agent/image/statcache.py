@@ -1,0 +1,274 @@
+"""What the last scan saw, so that the next one need not read what has not changed.
+
+One binary record a folder, in walk order: the names in it, of each the stat by which a change is known (device,
+inode, size, mtime, ctime: the kernel sets ctime at every change of content or attributes), and its canonical line. A
+scan that finds the same names and stats takes the lines as they are.
+
+An entry that changed within the last two seconds is not trusted: it could change again within the same tick of the
+file system's clock. A cache that belongs to another manifest, or is damaged, is no cache.
+"""
+
+import os
+import struct
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import IO, Final
+
+from drift_agent.image.canonical import key_order
+
+FRESH_NS: Final = 2_000_000_000
+"""How long an entry must have been left alone before its stat is trusted."""
+
+STAT_BYTES: Final = 40
+PLAIN, DESCEND, SINGLE, SINGLE_DESCEND, HIDDEN, HIDDEN_DESCEND = range(6)
+"""How an entry is handed on: within a run of lines; by itself, for it is sealed; not at all, for it is ignored. A
+folder is then entered, or not."""
+ENTERED: Final = frozenset((DESCEND, SINGLE_DESCEND, HIDDEN_DESCEND))
+
+_MAGIC: Final = b"driftline stat cache 1\n"
+_HEAD: Final = struct.Struct("<IIII")
+_MAX_PART: Final = 256 << 20
+_COPY: Final = 1 << 20
+
+Stat = tuple[int, int, int, int, int]
+
+
+def stat_key(status: os.stat_result) -> Stat:
+    """The part of a stat that tells a change."""
+    return (
+        status.st_dev,
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+    )
+
+
+def pack(numbers: list[int]) -> bytes:
+    """The stats of many entries, one behind the other."""
+    try:
+        return array("Q", numbers).tobytes()
+    except OverflowError:  # times before 1970
+        return array("Q", [number & 0xFFFF_FFFF_FFFF_FFFF for number in numbers]).tobytes()
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One folder: the names in it joined by NUL, their stats, how each is handed on, their lines."""
+
+    key: str
+    names: bytes
+    stats: bytes
+    lengths: "array[int]"
+    ways: bytes
+    lines: bytes
+
+    def encode(self) -> bytes:
+        """Its bytes in the file."""
+        key = self.key.encode("utf-8", "surrogateescape")
+        head = _HEAD.pack(len(key), len(self.names), len(self.ways), len(self.lines))
+        return b"".join((head, key, self.names, self.stats, self.lengths.tobytes(), self.ways, self.lines))
+
+    @property
+    def size(self) -> int:
+        """How many bytes `encode` gives."""
+        key = len(self.key.encode("utf-8", "surrogateescape"))
+        return _HEAD.size + key + len(self.names) + len(self.ways) * (STAT_BYTES + 5) + len(self.lines)
+
+    def by_name(self) -> dict[bytes, tuple[bytes, int, bytes]]:
+        """Stat, way and line of each entry."""
+        ends = list(accumulate(self.lengths))
+        return {
+            name: (
+                self.stats[number * STAT_BYTES : (number + 1) * STAT_BYTES],
+                self.ways[number],
+                self.lines[ends[number] - self.lengths[number] : ends[number]],
+            )
+            for number, name in enumerate(self.names.split(b"\0"))
+        }
+
+
+class StatCache:
+    """The cache in the file `path`, of the manifest whose `identity` this is.
+
+    Read and written in one go: `take` each folder in walk order, then `keep` what is to be known of it, `finish` at
+    the end. Nothing is written while nothing has changed.
+    """
+
+    def __init__(self, path: str, identity: str, *, rehash: bool = False) -> None:
+        self._path = path
+        self._identity = identity.encode()
+        self._start = len(_MAGIC) + len(self._identity) + 1
+        self._old: IO[bytes] | None = None if rehash else self._open()
+        self._new: IO[bytes] | None = None
+        self._same_until = self._start
+        self._ahead: tuple[bytes, Record, int] | None = None
+        """The next record: its place in the order, itself, and where it begins in the file."""
+
+    def take(self, key: str) -> Record | None:
+        """What is known of a folder; folders must be asked for in walk order."""
+        place = key_order(key)
+        while (ahead := self._peek()) is not None and ahead[0] < place:
+            self._ahead = None
+        if ahead is None or ahead[0] != place:
+            return None
+        return ahead[1]
+
+    def same(self) -> None:
+        """What was taken last holds still."""
+        assert self._ahead is not None
+        _, record, begin = self._ahead
+        if self._new is None and begin == self._same_until:
+            self._same_until += record.size
+        else:  # what follows something that changed, or is gone
+            self._begin().write(record.encode())
+
+    def keep(self, record: Record) -> None:
+        """What is to be known of a folder from now on.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        self._begin().write(record.encode())
+
+    def finish(self) -> None:
+        """Puts the new cache in the place of the old one.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        if self._new is None and (self._old is None or self._same_until != os.fstat(self._old.fileno()).st_size):
+            self._begin()
+        if self._new is not None:
+            self._new.close()
+            os.replace(f"{self._path}.tmp", self._path)
+        self.close()
+
+    def close(self) -> None:
+        """Gives up: what was not finished is not kept."""
+        for file in (self._old, self._new):
+            if file is not None:
+                file.close()
+
+    # ----------------------------------------------------------------------------------------------- reading
+
+    def _open(self) -> IO[bytes] | None:
+        try:
+            file = open(self._path, "rb")  # noqa: SIM115 (closed by `close`)
+        except OSError:
+            return None
+        if file.read(self._start) == _MAGIC + self._identity + b"\n":
+            return file
+        file.close()
+        return None
+
+    def _peek(self) -> tuple[bytes, Record, int] | None:
+        if self._ahead is None and self._old is not None:
+            begin = self._old.tell()
+            record = _read(self._old)
+            if record is not None:
+                self._ahead = key_order(record.key), record, begin
+        return self._ahead
+
+    # ----------------------------------------------------------------------------------------------- writing
+
+    def _begin(self) -> IO[bytes]:
+        """The new file, with everything in it that was the same so far."""
+        if self._new is None:
+            descriptor = os.open(
+                f"{self._path}.tmp", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+            )
+            self._new = open(descriptor, "wb", buffering=_COPY)  # noqa: SIM115 (closed by `close`)
+            self._new.write(_MAGIC + self._identity + b"\n")
+            if self._old is not None:
+                offset = self._start
+                while offset < self._same_until:
+                    block = os.pread(self._old.fileno(), min(_COPY, self._same_until - offset), offset)
+                    if not block:
+                        break
+                    self._new.write(block)
+                    offset += len(block)
+        return self._new
+
+
+class RecordBuilder:
+    """Collects the entries of one folder. What changed after `trusted_before` (Unix time in ns) is to be read again."""
+
+    def __init__(self, trusted_before: int) -> None:
+        self._trusted_before = trusted_before
+        self._names: list[bytes] = []
+        self._stats: list[bytes] = []
+        self._lengths = array("I")
+        self._ways = bytearray()
+        self._lines: list[bytes] = []
+
+    def add(self, name: str, packed: bytes | None, status: Stat, way: int, line: bytes) -> None:
+        """One entry; `packed` is its stat where that was trusted before."""
+        if packed is None:
+            trusted = max(status[3], status[4]) < self._trusted_before
+            packed = pack(list(status)) if trusted else bytes(STAT_BYTES)
+        self._names.append(os.fsencode(name))
+        self._stats.append(packed)
+        self._lengths.append(len(line))
+        self._ways.append(way)
+        self._lines.append(line)
+
+    def record(self, key: str) -> Record:
+        """The record of the folder."""
+        return Record(
+            key,
+            b"\0".join(self._names),
+            b"".join(self._stats),
+            self._lengths,
+            bytes(self._ways),
+            b"".join(self._lines),
+        )
+
+
+def _read(file: IO[bytes]) -> Record | None:
+    """The next record; None at the end, and where the file is damaged."""
+    head = file.read(_HEAD.size)
+    if len(head) != _HEAD.size:
+        return None
+    key_length, names_length, count, lines_length = _HEAD.unpack(head)
+    total = key_length + names_length + count * (STAT_BYTES + 5) + lines_length
+    if total > _MAX_PART:
+        return None
+    body = file.read(total)
+    if len(body) != total:
+        return None
+    names_end = key_length + names_length
+    stats_end = names_end + count * STAT_BYTES
+    lengths_end = stats_end + count * 4
+    lengths = array("I")
+    lengths.frombytes(body[stats_end:lengths_end])
+    record = Record(
+        body[:key_length].decode("utf-8", "surrogateescape"),
+        body[key_length:names_end],
+        body[names_end:stats_end],
+        lengths,
+        body[lengths_end : lengths_end + count],
+        body[lengths_end + count :],
+    )
+    sound = sum(lengths) == lines_length and record.names.count(b"\0") + 1 == count
+    return record if sound else None
+
+
+def parts(record: Record) -> Iterator[tuple[int, int, bytes]]:
+    """A record's entries in order, as many plain ones as possible at once: index of the last, how many, their lines."""
+    ends = [0, *accumulate(record.lengths)]
+    start = 0
+    for number, way in enumerate(record.ways):
+        if way == PLAIN:
+            continue
+        if way == DESCEND:  # its line belongs to the run before it
+            yield number, number + 1 - start, record.lines[ends[start] : ends[number + 1]]
+        else:
+            if start < number:
+                yield number - 1, number - start, record.lines[ends[start] : ends[number]]
+            yield number, 1, record.lines[ends[number] : ends[number + 1]]
+        start = number + 1
+    if start < len(record.ways):
+        yield len(record.ways) - 1, len(record.ways) - start, record.lines[ends[start] :]

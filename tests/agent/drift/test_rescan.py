@@ -1,0 +1,141 @@
+"""A check with a cache says what a check without one says, and reads only what changed."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from drift_agent.drift.check import check_tree
+from drift_agent.image import inspect, scan
+from drift_agent.image.policy import Policy, Rule
+from trees import Tree, bake_tree, make_tree
+
+POLICY = Policy.of([Rule("/s*", "sealed"), Rule("/i/***", "ignored"), Rule("/i/keep"), Rule("/d/s/**", "sealed")])
+TREE: Tree = {
+    "a": "1", "b": {"x": "2", "y": "3"}, "c": None, "d": {"e": {"f": "4"}, "s": {"t": "5"}}, "s1": "6",
+    "i": {"drop": "7", "keep": "8"}, "z": "9",
+}  # fmt: skip
+
+Edit = Callable[[Path], object]
+EDITS: list[Edit] = [
+    lambda root: (root / "a").write_text("changed"),
+    lambda root: (root / "b/x").write_text("9"),
+    lambda root: (root / "b/new").write_text("n"),
+    lambda root: (root / "b/y").unlink(missing_ok=True),
+    lambda root: (root / "c/deep/er").mkdir(parents=True, exist_ok=True),
+    lambda root: (root / "d/e/f").write_text("5"),
+    lambda root: (root / "d/e").chmod(0o700),
+    lambda root: (root / "s1").write_text("sealed"),
+    lambda root: (root / "s2").write_text("sealed"),
+    lambda root: (root / "d/s/t").write_text("sealed"),
+    lambda root: (root / "i/drop").write_text("ignored"),
+    lambda root: (root / "i/keep").write_text("kept"),
+    lambda root: (root / "b").rename(root / "bb") if (root / "b").exists() and not (root / "bb").exists() else None,
+    lambda root: (root / "z").chmod(0o4755),
+    lambda root: make_tree(root, {"b": {"x": "2"}}),
+]
+
+
+@pytest.fixture
+def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything may be trusted at once: a test cannot set ctimes back."""
+    monkeypatch.setattr(scan, "FRESH_NS", -(10**18))
+
+
+@settings(max_examples=60)
+@given(st.lists(st.lists(st.sampled_from(range(len(EDITS))), max_size=4), min_size=1, max_size=4))
+def test_whatever_happens_between_rescans_is_found(
+    tmp_path_factory: pytest.TempPathFactory, rounds: list[list[int]]
+) -> None:
+    tmp_path = tmp_path_factory.mktemp("t")
+    root = make_tree(tmp_path / "root", TREE)
+    cache = str(tmp_path / "cache")
+    with bake_tree(root, tmp_path / "m", POLICY) as manifest:
+        for edits in [[], *rounds, []]:
+            for number in edits:
+                try:
+                    EDITS[number](root)
+                except FileNotFoundError:
+                    continue
+            cached = check_tree(str(root), manifest, cache=cache)
+            plain = check_tree(str(root), manifest)
+            assert cached.changes == plain.changes
+            assert cached.observed == plain.observed
+            assert cached.scanned == plain.scanned
+
+
+@pytest.mark.usefixtures("trusted")
+def test_an_unchanged_tree_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = make_tree(tmp_path / "root", TREE)
+    cache = str(tmp_path / "cache")
+    read: list[int] = []
+    digest = inspect.digest
+
+    def counted(descriptor: int, size: int, buffer: bytearray | None = None) -> tuple[bytes | None, str]:
+        read.append(size)
+        return digest(descriptor, size, buffer)
+
+    monkeypatch.setattr(inspect, "digest", counted)
+    with bake_tree(root, tmp_path / "m", POLICY) as manifest:
+        read.clear()
+        assert check_tree(str(root), manifest, cache=cache).changes == []
+        assert len(read) == 8
+        (root / "s1").write_text("sealed, and differs from the image ever after")
+        check_tree(str(root), manifest, cache=cache)
+        read.clear()
+        written = os.stat(cache)
+        result = check_tree(str(root), manifest, cache=cache)
+        assert [change.key for change in result.changes] == ["/s1"]
+        assert result.observed == manifest.header.digest
+        assert read == []
+        assert os.stat(cache) == written
+        (root / "b/x").write_text("new")
+        assert [change.key for change in check_tree(str(root), manifest, cache=cache).changes] == ["/b/x", "/s1"]
+        assert len(read) == 1
+        read.clear()
+        check_tree(str(root), manifest, cache=cache, rehash=True)
+        assert len(read) == 8
+
+
+def test_what_was_just_written_is_read_again(tmp_path: Path) -> None:
+    """Within one tick of the clock a second write would leave the same stat behind."""
+    root = make_tree(tmp_path / "root", {"a": "1"})
+    cache = str(tmp_path / "cache")
+    with bake_tree(root, tmp_path / "m") as manifest:
+        assert check_tree(str(root), manifest, cache=cache).changes == []
+        status = os.stat(root / "a")
+        original = os.stat
+
+        def same_stat(path: str, **options: object) -> os.stat_result:
+            return status if path == "a" else original(path, **options)  # type: ignore[arg-type]
+
+        (root / "a").write_text("2")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "stat", same_stat)
+            assert [change.key for change in check_tree(str(root), manifest, cache=cache).changes] == ["/a"]
+
+
+@pytest.mark.usefixtures("trusted")
+def test_a_folder_of_very_many_names_is_checked_without_being_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scan, "MAX_CACHED_NAMES", 3)
+    root = make_tree(tmp_path / "root", {"many": {str(number): "" for number in range(5)}, "few": {"x": ""}})
+    with bake_tree(root, tmp_path / "m") as manifest:
+        for _ in range(2):
+            result = check_tree(str(root), manifest, cache=str(tmp_path / "cache"))
+            assert (result.changes, result.observed) == ([], manifest.header.digest)
+
+
+def test_a_cache_of_another_image_is_not_believed(tmp_path: Path) -> None:
+    root = make_tree(tmp_path / "root", TREE)
+    cache = str(tmp_path / "cache")
+    with bake_tree(root, tmp_path / "m", POLICY) as manifest:
+        check_tree(str(root), manifest, cache=cache)
+    (root / "a").write_text("another image")
+    with bake_tree(root, tmp_path / "n", Policy.of([])) as manifest:
+        result = check_tree(str(root), manifest, cache=cache)
+        assert (result.changes, result.observed) == ([], manifest.header.digest)

@@ -1,0 +1,158 @@
+"""The stat cache: what it remembers, when it is written, and when it is not believed."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drift_agent.image.statcache import (
+    DESCEND,
+    HIDDEN,
+    PLAIN,
+    SINGLE,
+    STAT_BYTES,
+    Record,
+    RecordBuilder,
+    StatCache,
+    pack,
+    parts,
+)
+
+
+def record(key: str, *names: str, way: int = PLAIN) -> Record:
+    builder = RecordBuilder(100)
+    for number, name in enumerate(names):
+        builder.add(name, None, (1, 2, 3, 4, number), way, f"line of {name}\n".encode())
+    return builder.record(key)
+
+
+def fill(path: Path, *records: Record, identity: str = "one") -> None:
+    cache = StatCache(str(path), identity)
+    for each in records:
+        assert cache.take(each.key) is None
+        cache.keep(each)
+    cache.finish()
+
+
+RECORDS = (record("/", "a", "b"), record("/a", "x"), record("/a/\udcff", "y"), record("/b", "z"))
+
+
+def test_what_was_kept_is_taken_again_in_walk_order(tmp_path: Path) -> None:
+    fill(tmp_path / "cache", *RECORDS)
+    cache = StatCache(str(tmp_path / "cache"), "one")
+    assert [cache.take(each.key) for each in RECORDS] == list(RECORDS)
+    assert cache.take("/c") is None
+    cache.close()
+
+
+def test_folders_that_are_gone_or_new_are_passed_over(tmp_path: Path) -> None:
+    fill(tmp_path / "cache", *RECORDS)
+    cache = StatCache(str(tmp_path / "cache"), "one")
+    assert cache.take("/") == RECORDS[0]
+    assert cache.take("/Aa") is None
+    assert cache.take("/b") == RECORDS[3]
+    cache.close()
+
+
+def test_nothing_is_written_while_nothing_changes(tmp_path: Path) -> None:
+    path = tmp_path / "cache"
+    fill(path, *RECORDS)
+    before = path.stat()
+    cache = StatCache(str(path), "one")
+    for each in RECORDS:
+        cache.take(each.key)
+        cache.same()
+    cache.finish()
+    assert path.stat() == before
+    assert os.listdir(tmp_path) == ["cache"]
+
+
+@given(st.lists(st.sampled_from(["same", "other", "gone"]), min_size=4, max_size=4), st.booleans())
+def test_a_renewed_cache_holds_just_what_was_said_last(
+    tmp_path_factory: pytest.TempPathFactory, fates: list[str], one_more: bool
+) -> None:
+    path = tmp_path_factory.mktemp("c") / "cache"
+    fill(path, *RECORDS)
+    cache = StatCache(str(path), "one")
+    expected = []
+    for each, fate in zip(RECORDS, fates, strict=True):
+        if fate == "gone":
+            continue
+        assert cache.take(each.key) == each
+        kept = each if fate == "same" else record(each.key, "other")
+        expected.append(kept)
+        if fate == "same":
+            cache.same()
+        else:
+            cache.keep(kept)
+    if one_more:
+        expected.append(record("/z", "new"))
+        assert cache.take("/z") is None
+        cache.keep(expected[-1])
+    cache.finish()
+    again = StatCache(str(path), "one")
+    assert [again.take(each.key) for each in expected] == expected
+    again.close()
+    assert path.stat().st_size == sum(each.size for each in expected) + len(b"driftline stat cache 1\none\n")
+
+
+@pytest.mark.parametrize("identity", ["two", "on", "onee"])
+def test_another_manifests_cache_is_none(tmp_path: Path, identity: str) -> None:
+    fill(tmp_path / "cache", *RECORDS)
+    cache = StatCache(str(tmp_path / "cache"), identity)
+    assert cache.take("/") is None
+    cache.close()
+
+
+@given(st.data())
+def test_a_damaged_cache_is_taken_up_to_the_damage_and_never_raises(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    path = tmp_path_factory.mktemp("c") / "cache"
+    fill(path, *RECORDS)
+    raw = path.read_bytes()
+    cut = data.draw(st.integers(0, len(raw)))
+    path.write_bytes(raw[:cut] + data.draw(st.binary(max_size=8)))
+    cache = StatCache(str(path), "one")
+    for each in RECORDS:
+        cache.take(each.key)
+    cache.close()
+
+
+def test_what_is_given_up_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "cache"
+    fill(path, *RECORDS)
+    before = path.read_bytes()
+    cache = StatCache(str(path), "one")
+    cache.take("/")
+    cache.keep(record("/", "other"))
+    cache.close()
+    assert path.read_bytes() == before
+
+
+def test_what_changed_a_moment_ago_is_not_trusted() -> None:
+    builder = RecordBuilder(trusted_before=100)
+    builder.add("old", None, (1, 2, 3, 99, 99), PLAIN, b"l\n")
+    builder.add("written", None, (1, 2, 3, 100, 99), PLAIN, b"l\n")
+    builder.add("changed", None, (1, 2, 3, 99, 100), PLAIN, b"l\n")
+    stats = {name: stat for name, (stat, _, _) in builder.record("/").by_name().items()}
+    assert stats == {b"old": pack([1, 2, 3, 99, 99]), b"written": bytes(STAT_BYTES), b"changed": bytes(STAT_BYTES)}
+
+
+def test_a_records_parts_are_runs_broken_by_what_stands_alone() -> None:
+    builder = RecordBuilder(100)
+    for name, way in (("a", PLAIN), ("b", DESCEND), ("c", HIDDEN), ("d", PLAIN), ("e", SINGLE), ("f", PLAIN)):
+        builder.add(name, None, (0, 0, 0, 0, 0), way, b"" if way == HIDDEN else f"{name}\n".encode())
+    assert list(parts(builder.record("/"))) == [
+        (1, 2, b"a\nb\n"),
+        (2, 1, b""),
+        (3, 1, b"d\n"),
+        (4, 1, b"e\n"),
+        (5, 1, b"f\n"),
+    ]
+
+
+def test_times_before_1970_are_packed_too() -> None:
+    assert pack([-1]) == b"\xff" * 8
