@@ -53,20 +53,20 @@ class FileSection:
         self.counts = counts
         self._key = key
         self._tail = tail
-        self._handler = handler
+        self.handler = handler
         self._stamps = stamps
 
     def poll(self, now_ns: int, monotonic: float) -> list[Point]:
         for chunk in self._tail.poll(monotonic):
-            self._handler.feed(chunk, now_ns)
+            self.handler.feed(chunk, now_ns)
         self.more = self._tail.more
         self.counts.cut = self._tail.cut
-        return self._handler.points(now_ns)
+        return self.handler.points(now_ns)
 
     def offsets(self) -> Mapping[str, bytes]:
         kept = {self._key: self._tail.state()}
-        if isinstance(self._handler, JsonLog):
-            kept[f"{self._key}#types"] = json.dumps(self._handler.types.known).encode()
+        if isinstance(self.handler, JsonLog):
+            kept[f"{self._key}#types"] = json.dumps(self.handler.types.known).encode()
         return kept
 
     def close(self) -> None:
