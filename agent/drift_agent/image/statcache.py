@@ -12,6 +12,7 @@ import os
 import struct
 from array import array
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import IO, Final
@@ -94,7 +95,7 @@ class StatCache:
     """The cache in the file `path`, of the manifest whose `identity` this is.
 
     Read and written in one go: `take` each folder in walk order, then `keep` what is to be known of it, `finish` at
-    the end. Nothing is written while nothing has changed.
+    the end. Nothing is written while nothing has changed. Where it cannot be written (a full disk) the old one stays.
     """
 
     def __init__(self, path: str, identity: str, *, rehash: bool = False) -> None:
@@ -104,6 +105,7 @@ class StatCache:
         self._old: IO[bytes] | None = None if rehash else self._open()
         self._new: IO[bytes] | None = None
         self._same_until = self._start
+        self._failed = False
         self._ahead: tuple[bytes, Record, int] | None = None
         """The next record: its place in the order, itself, and where it begins in the file."""
 
@@ -123,34 +125,36 @@ class StatCache:
         if self._new is None and begin == self._same_until:
             self._same_until += record.size
         else:  # what follows something that changed, or is gone
-            self._begin().write(record.encode())
+            self._write(record)
 
     def keep(self, record: Record) -> None:
-        """What is to be known of a folder from now on.
-
-        Raises:
-            OSError: it cannot be written.
-        """
-        self._begin().write(record.encode())
+        """What is to be known of a folder from now on."""
+        self._write(record)
 
     def finish(self) -> None:
-        """Puts the new cache in the place of the old one.
-
-        Raises:
-            OSError: it cannot be written.
-        """
-        if self._new is None and (self._old is None or self._same_until != os.fstat(self._old.fileno()).st_size):
-            self._begin()
-        if self._new is not None:
-            self._new.close()
-            os.replace(f"{self._path}.tmp", self._path)
+        """Puts the new cache in the place of the old one."""
+        try:
+            if self._new is None and (self._old is None or self._same_until != os.fstat(self._old.fileno()).st_size):
+                self._begin()
+            if self._new is not None and not self._failed:
+                self._new.close()
+                os.replace(f"{self._path}.tmp", self._path)
+        except OSError:
+            self._failed = True
         self.close()
 
     def close(self) -> None:
         """Gives up: what was not finished is not kept."""
-        for file in (self._old, self._new):
-            if file is not None:
-                file.close()
+        if self._old is not None:
+            self._old.close()
+        if self._new is not None:
+            try:
+                self._new.close()
+            except OSError:
+                self._failed = True
+        if self._failed:
+            with suppress(OSError):
+                os.unlink(f"{self._path}.tmp")
 
     # ----------------------------------------------------------------------------------------------- reading
 
@@ -173,6 +177,14 @@ class StatCache:
         return self._ahead
 
     # ----------------------------------------------------------------------------------------------- writing
+
+    def _write(self, record: Record) -> None:
+        if self._failed:
+            return
+        try:
+            self._begin().write(record.encode())
+        except OSError:
+            self._failed = True
 
     def _begin(self) -> IO[bytes]:
         """The new file, with everything in it that was the same so far."""

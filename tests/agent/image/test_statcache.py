@@ -156,3 +156,16 @@ def test_a_records_parts_are_runs_broken_by_what_stands_alone() -> None:
 
 def test_times_before_1970_are_packed_too() -> None:
     assert pack([-1]) == b"\xff" * 8
+
+
+@pytest.mark.parametrize("path", ["/dev/full", "none/cache"])
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path, path: str) -> None:
+    if path == "/dev/full":
+        os.symlink("/dev/full", tmp_path / "cache.tmp")
+        path = "cache"
+    cache = StatCache(str(tmp_path / path), "one")
+    cache.take("/")
+    cache.keep(record("/", "a"))
+    cache.keep(record("/a", *map(str, range(100))))
+    cache.finish()
+    assert not (tmp_path / path).exists()
