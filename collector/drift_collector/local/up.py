@@ -21,7 +21,7 @@ from drift_collector.fleet.model import Fleet
 from drift_collector.fleet.read import read_reports
 from drift_collector.fleet.verdict import judge
 from drift_collector.local.agents import AgentProcess, LocalAgent
-from drift_collector.local.paths import data_home, state_home
+from drift_collector.paths import data_home, state_home
 from drift_collector.report.table import footer, instances_table, print_report
 from drift_collector.server.collector import Collector, Options
 from drift_collector.store.sqlite import SqliteStore
@@ -50,6 +50,7 @@ class Home:
 
     @property
     def store(self) -> Path:
+        """The operators' own store: `drift report` reads it too."""
         return self.data / "store.db"
 
     @property
@@ -78,7 +79,7 @@ def up(home: Home, console: Console, stop: Event, root: str = "/") -> None:
         agent = LocalAgent(home.agent, Path(root), home.manifest, collector.url, host=socket.gethostname())
         process = stack.enter_context(AgentProcess(agent))
         console.print(f"Fleet page {collector.url}/ · store {home.store} · agent's log {home.agent / 'agent.log'}")
-        console.print(f"Image {home.manifest} (remove it to bake anew) · ctrl-C ends it\n")
+        console.print(f"Image {home.manifest} · to start over, remove {home.data} and {home.state} · ctrl-C ends it\n")
         _show(console, stop, process, lambda: judge(read_reports(store, time.time_ns()), time.time_ns()))
 
 
@@ -93,16 +94,16 @@ def _bake(home: Home, console: Console, root: str) -> None:
 
 
 def _show(console: Console, stop: Event, process: AgentProcess, fleet: Callable[[], Fleet]) -> None:
-    """A live table on a terminal; elsewhere the report, each time that a state changes."""
+    """A live table on a terminal; elsewhere the report, each time that a verdict changes."""
     if not console.is_terminal:
-        last: list[str] = []
+        last: list[object] = []
         while not stop.wait(REFRESH_SECONDS):
             process.check()
             now = fleet()
-            states = [f"{verdict.instance} {verdict.state} {verdict.announced}" for verdict in now.verdicts]
-            if states != last:
+            states = [(verdict.instance, verdict.state, verdict.reasons) for verdict in now.verdicts]
+            if last != states:
                 print_report(now, console, time.time_ns())
-                last = states
+                last = [*states]
         return
     with Live(console=console, auto_refresh=False, transient=False) as live:
         while True:

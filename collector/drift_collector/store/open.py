@@ -1,18 +1,17 @@
 """From an address to the store that stands there."""
 
-import os
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
 from drift_agent.errors import ConfigError
+from drift_collector.paths import data_home
 from drift_collector.store.base import Store
 
 
 def default_database(environ: Mapping[str, str]) -> str:
     """Path of the operators' own store: `$XDG_DATA_HOME/driftline/store.db`."""
-    data = environ.get("XDG_DATA_HOME") or os.path.join(environ.get("HOME") or os.path.expanduser("~"), ".local/share")
-    return os.path.join(data, "driftline", "store.db")
+    return str(data_home(environ) / "store.db")
 
 
 def open_store(url: str, environ: Mapping[str, str]) -> Store:
