@@ -27,9 +27,11 @@ class FakeComparison:
     kinds: tuple[str, ...] = ("file",)
     policy_digest: str = "1:sha256:policy"
     looked_at: list[frozenset[str] | None] = field(default_factory=list)
+    rehashed: list[bool] = field(default_factory=list)
     during_scan: Callable[[], None] = lambda: None
 
-    def tree(self, progress: Callable[[int], None]) -> CheckResult:
+    def tree(self, progress: Callable[[int], None], *, rehash: bool) -> CheckResult:
+        self.rehashed.append(rehash)
         self.looked_at.append(None)
         result = self._result(self.changes)
         self.during_scan()

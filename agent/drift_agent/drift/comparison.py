@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from drift_agent.config import Config
 from drift_agent.drift.check import CheckResult, check_paths, check_tree
@@ -12,6 +12,8 @@ from drift_agent.drift.runtime.fact import Observation
 from drift_agent.drift.shared_identity import shared_identities
 from drift_agent.image.manifest import Manifest
 from drift_agent.model import Change
+
+CACHE: Final = "stat.cache"
 
 
 class Comparison(Protocol):
@@ -25,8 +27,11 @@ class Comparison(Protocol):
     def policy_digest(self) -> str:
         """The effective policy's."""
 
-    def tree(self, progress: Callable[[int], None]) -> CheckResult:
-        """Looks at everything; calls `progress` often with the count so far, from this thread."""
+    def tree(self, progress: Callable[[int], None], *, rehash: bool) -> CheckResult:
+        """Looks at everything; calls `progress` often with the count so far, from this thread.
+
+        Without `rehash` the content of a file that nothing was done to since the last time may be taken as known.
+        """
 
     def paths(self, paths: Collection[str], trees: Collection[str]) -> CheckResult:
         """Looks at these paths alone, and at `trees` with everything below."""
@@ -50,16 +55,18 @@ class Comparison(Protocol):
 class ImageComparison:
     """A `Comparison` of a real root."""
 
-    def __init__(self, root: str, manifest: Manifest) -> None:
+    def __init__(self, root: str, manifest: Manifest, cache: str | None = None) -> None:
+        """`cache` is the file that remembers what was seen from one complete look to the next."""
         self._root = root
+        self._cache = cache
         self._manifest = manifest
         self._policy = manifest.header.policy
         self.digest = manifest.header.digest
         self.policy_digest = manifest.header.policy_digest
 
-    def tree(self, progress: Callable[[int], None]) -> CheckResult:
+    def tree(self, progress: Callable[[int], None], *, rehash: bool) -> CheckResult:
         """Looks at everything."""
-        return check_tree(self._root, self._manifest, progress=progress)
+        return check_tree(self._root, self._manifest, cache=self._cache, rehash=rehash, progress=progress)
 
     def paths(self, paths: Collection[str], trees: Collection[str]) -> CheckResult:
         """Looks at these alone."""
@@ -88,10 +95,10 @@ class ImageComparison:
         self._manifest.close()
 
 
-def open_comparison(config: Config, _state: Path) -> Comparison:
-    """The comparison that a configuration asks for; `_state` is the agent's folder.
+def open_comparison(config: Config, state: Path) -> Comparison:
+    """The comparison that a configuration asks for; `state` is the agent's folder, where the stat cache is kept.
 
     Raises:
         ManifestError: there is no manifest, or it cannot be believed.
     """
-    return ImageComparison(config.image.root, Manifest.open(config.image.manifest))
+    return ImageComparison(config.image.root, Manifest.open(config.image.manifest), str(state / CACHE))

@@ -84,7 +84,7 @@ class Detector:
         self._problem = ""
         sealed = bool(self._knowledge.memory.sealed)
         self._first_boot = FirstBoot(config.image.root, config.image.settle, clock, over=sealed)
-        self._next_scan = self._next_runtime = clock.monotonic()
+        self._next_scan = self._next_rehash = self._next_runtime = clock.monotonic()
         self._settled_before = False
         self._scan: CheckResult | None = None
         self._scan_at = 0
@@ -110,7 +110,7 @@ class Detector:
 
     def once(self) -> State:
         """One complete look without watching, and its points; the state it came to."""
-        self._scanner.begin()
+        self._scanner.begin(rehash=True)
         while self._scanner.busy:
             self._clock.wait(self._wake, SLICE_SECONDS)
             self._take_scan()
@@ -163,7 +163,10 @@ class Detector:
             except DriftlineError as error:
                 self._cannot_compare(error)
                 return
-        self._scanner.begin()
+        rehash = self._clock.monotonic() >= self._next_rehash
+        if rehash:
+            self._next_rehash = self._clock.monotonic() + self._options.rehash_interval
+        self._scanner.begin(rehash=rehash)
 
     def _take_scan(self) -> None:
         try:

@@ -55,9 +55,9 @@ class Scanner:
         """Whether a scan was begun whose outcome was not taken."""
         return self._future is not None
 
-    def begin(self) -> None:
-        """Begins a scan; only while not busy."""
-        self._future = self._executor.submit(self._scan)
+    def begin(self, *, rehash: bool = False) -> None:
+        """Begins a scan; only while not busy. With `rehash` every content is read."""
+        self._future = self._executor.submit(self._scan, rehash=rehash)
         self._future.add_done_callback(lambda _: self._wake())
 
     def take(self) -> Scanned | None:
@@ -78,12 +78,12 @@ class Scanner:
         self._stop.set()
         self._executor.shutdown(wait=True)
 
-    def _scan(self) -> Scanned:
+    def _scan(self, *, rehash: bool) -> Scanned:
         """The manifest is opened anew each time: one that was replaced or removed must show."""
         began = self._clock.monotonic()
         comparison = self._open()
         try:
-            result = comparison.tree(lambda count: self._on_progress(count, began))
+            result = comparison.tree(lambda count: self._on_progress(count, began), rehash=rehash)
             return Scanned(comparison, result, comparison.runtime(), comparison.shared_identities(result), began)
         except BaseException:
             comparison.close()

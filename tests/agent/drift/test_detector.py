@@ -299,6 +299,15 @@ def test_everything_is_looked_at_each_scan_interval(bench: Bench) -> None:
     assert bench.image.looked_at == [None, None, None]
 
 
+def test_every_content_is_read_at_the_first_scan_and_then_at_its_own_pace(bench: Bench) -> None:
+    bench.detector.step()
+    bench.pass_time(1800)
+    bench.clock.advance(86400.0)
+    bench.detector.step()
+    bench.pass_time(900)
+    assert bench.image.rehashed == [True, False, False, True, False]
+
+
 def test_the_report_stamp_is_anew_at_each_scan(bench: Bench) -> None:
     bench.image.changes = [modified("/etc/motd")]
     bench.detector.step()

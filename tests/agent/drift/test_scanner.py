@@ -27,11 +27,11 @@ def counting(clock: FakeClock, took: float) -> Callable[[], FakeComparison]:
     """A tree of 10,000 files that is looked at in `took` seconds."""
 
     class Tree(FakeComparison):
-        def tree(self, progress: Callable[[int], None]):  # type: ignore[no-untyped-def] # noqa: ANN202
+        def tree(self, progress: Callable[[int], None], *, rehash: bool):  # type: ignore[no-untyped-def] # noqa: ANN202
             for count in range(0, 10_001, 250):
                 clock.advance(took / 40)
                 progress(count)
-            return super().tree(lambda _: None)
+            return super().tree(lambda _: None, rehash=rehash)
 
     return Tree
 
@@ -84,7 +84,7 @@ def test_a_scan_that_is_stopped_gives_its_manifest_back() -> None:
     scanning = threading.Event()
 
     class Tree(FakeComparison):
-        def tree(self, progress: Callable[[int], None]):  # type: ignore[no-untyped-def] # noqa: ANN202
+        def tree(self, progress: Callable[[int], None], *, rehash: bool):  # type: ignore[no-untyped-def] # noqa: ANN202
             scanning.set()
             while True:
                 progress(1)
