@@ -100,7 +100,7 @@ def _show(console: Console, stop: Event, process: AgentProcess, fleet: Callable[
         while not stop.wait(REFRESH_SECONDS):
             process.check()
             now = fleet()
-            states = [(verdict.instance, verdict.state, verdict.reasons) for verdict in now.verdicts]
+            states = [(one.instance, one.state, one.announced, one.reverted) for one in now.verdicts]
             if last != states:
                 print_report(now, console, time.time_ns())
                 last = [*states]
