@@ -80,7 +80,7 @@ class Agent:
             spool = Spool.open(str(state.path / "spool.db"), config.spool, config.outputs, clock)
             try:
                 with located(config):
-                    self._follower = Follower(config.logs, spool.offsets(), clock)
+                    self._follower = Follower(config.logs, spool.offsets(), clock, interval=config.agent.interval)
                 with StatusServer(state.path, lambda: self._status(runner)):
                     self._run(state.path, runner, spool)
             finally:
@@ -266,5 +266,8 @@ def follow_logs(stop: Event, follower: Follower, clock: Clock, recorder: Recorde
                 follower.confirm()
             if not (taken and batch.more):
                 clock.wait(stop, LOG_SECONDS)
+        batch = follower.poll(clock.time_ns(), flush=True)
+        if recorder.record("logs", batch.points, batch.offsets):
+            follower.confirm()
     finally:
         follower.close()

@@ -33,7 +33,8 @@ class Follower:
         follower.confirm()
 
     A batch that is not confirmed is given again, and nothing is read meanwhile: while the spool cannot be written,
-    the log files are the buffer.
+    the log files are the buffer. Counts are those of an interval: polls in between read on, so that no rotation goes
+    by unseen, and give an empty batch; what they read is kept only with the batch that holds it.
     """
 
     def __init__(
@@ -42,10 +43,17 @@ class Follower:
         restored_offsets: Mapping[str, bytes],
         clock: Clock,
         *,
+        interval: float = 0.0,
         spawn: Spawn = spawn_journalctl,
     ) -> None:
-        """Raises ConfigError where a section's format, pattern or severity is none."""
+        """`interval`: s over which is counted; 0 is from poll to poll.
+
+        Raises:
+            ConfigError: a section's format, pattern or severity is none.
+        """
         self._clock = clock
+        self._interval = interval
+        self._flushed = float("-inf")
         self._stamps = Stamps(_restored_stamp(restored_offsets.get(STAMP_KEY)))
         self._kept: dict[str, bytes] = dict(restored_offsets)
         self._pending: Batch | None = None
@@ -56,10 +64,18 @@ class Follower:
             key = _key(one, keys)
             self._sections.append(make_section(one, index, key, restored_offsets, self._stamps, spawn=spawn))
 
-    def poll(self, now_ns: int) -> Batch:
-        """What came since the last confirmed batch; the same batch again until it is confirmed."""
-        if self._pending is None:
-            self._pending = self._read(now_ns)
+    def poll(self, now_ns: int, *, flush: bool = False) -> Batch:
+        """What came since the last batch, once an interval, or now if `flush`; the same again until it is confirmed."""
+        if self._pending is not None:
+            return self._pending
+        monotonic = self._clock.monotonic()
+        for section in self._sections:
+            section.read(now_ns, monotonic)
+        more = any(section.more for section in self._sections)
+        if not (flush or more or monotonic - self._flushed >= self._interval):
+            return Batch()
+        self._flushed = monotonic
+        self._pending = self._gather(now_ns, more)
         return self._pending
 
     def confirm(self) -> None:
@@ -73,18 +89,16 @@ class Follower:
         for section in self._sections:
             section.close()
 
-    def _read(self, now_ns: int) -> Batch:
+    def _gather(self, now_ns: int, more: bool) -> Batch:
         points: list[Point] = []
         offsets: dict[str, bytes] = {}
-        monotonic = self._clock.monotonic()
         for index, section in enumerate(self._sections):
-            points += section.poll(now_ns, monotonic)
+            points += section.points(now_ns)
             points += self._counted(index, section, now_ns)
             offsets |= section.offsets()
         offsets[STAMP_KEY] = str(self._stamps.last).encode()
         changed = {key: state for key, state in offsets.items() if self._kept.get(key) != state}
-        fitting = [_conform(point) for point in points]
-        return Batch(fitting, changed, any(section.more for section in self._sections))
+        return Batch([_conform(point) for point in points], changed, more)
 
     def _counted(self, index: int, section: Section, now_ns: int) -> list[Point]:
         counts = Counts(*astuple(section.counts))

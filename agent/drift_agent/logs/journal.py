@@ -116,12 +116,15 @@ class Journal:
                 self._child.stdout.close()
             self._child = None
 
-    def poll(self, now_ns: int, monotonic: float) -> list[Point]:
-        """What was written since, as far as journalctl has come."""
+    def read(self, now_ns: int, monotonic: float) -> None:
+        """Takes in what was written since, as far as journalctl has come."""
         if self._child is None:
             self._begin(monotonic)
         for line in self._lines():
             self._take(line, now_ns)
+
+    def points(self, now_ns: int) -> list[Point]:
+        """The entries and counts of the interval; begins a new one."""
         return self._raw.points(lambda: self._stamps.next(now_ns))
 
     def _begin(self, monotonic: float) -> None:

@@ -35,8 +35,11 @@ class Section(Protocol):
     counts: Counts
     label: str
 
-    def poll(self, now_ns: int, monotonic: float) -> list[Point]:
-        """The points of what came since the last poll."""
+    def read(self, now_ns: int, monotonic: float) -> None:
+        """Takes in what came; `more` says afterwards whether there is more to be read at once."""
+
+    def points(self, now_ns: int) -> list[Point]:
+        """What was read since the last time, as points."""
 
     def offsets(self) -> Mapping[str, bytes]:
         """What must be kept together with those points."""
@@ -56,11 +59,13 @@ class FileSection:
         self.handler = handler
         self._stamps = stamps
 
-    def poll(self, now_ns: int, monotonic: float) -> list[Point]:
+    def read(self, now_ns: int, monotonic: float) -> None:
         for chunk in self._tail.poll(monotonic):
             self.handler.feed(chunk, now_ns)
         self.more = self._tail.more
         self.counts.cut = self._tail.cut
+
+    def points(self, now_ns: int) -> list[Point]:
         return self.handler.points(now_ns)
 
     def offsets(self) -> Mapping[str, bytes]:
@@ -83,10 +88,12 @@ class JournalSection:
         self._key = key
         self._journal = journal
 
-    def poll(self, now_ns: int, monotonic: float) -> list[Point]:
-        points = self._journal.poll(now_ns, monotonic)
+    def read(self, now_ns: int, monotonic: float) -> None:
+        self._journal.read(now_ns, monotonic)
         self.more = self._journal.more
-        return points
+
+    def points(self, now_ns: int) -> list[Point]:
+        return self._journal.points(now_ns)
 
     def offsets(self) -> Mapping[str, bytes]:
         state = self._journal.state()

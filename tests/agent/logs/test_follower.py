@@ -62,6 +62,28 @@ def test_a_batch_is_given_again_until_it_is_confirmed_and_nothing_is_read_meanwh
     assert kept.poll().points[0].fields == {"a": 2.0}
 
 
+def test_counts_are_those_of_an_interval_and_what_a_kill_took_of_it_is_read_again(tmp_path: Path) -> None:
+    log = tmp_path / "access.log"
+    options = [LogOptions(path=str(log), format="nginx-combined")]
+    clock = FakeClock()
+    follower = Follower(options, {}, clock, interval=10)
+    first = follower.poll(clock.now_ns)
+    follower.confirm()
+    for _ in range(9):
+        clock.advance(1)
+        with log.open("a") as file:
+            file.write(LINE.format("GET", 200))
+        assert follower.poll(clock.now_ns) == Batch()
+    follower.close()
+    follower = Follower(options, first.offsets, clock, interval=10)
+    assert follower.poll(clock.now_ns).points[0].fields["requests"] == 9
+    follower.confirm()
+    with log.open("a") as file:
+        file.write(LINE.format("GET", 200))
+    assert follower.poll(clock.now_ns) == Batch()
+    assert follower.poll(clock.now_ns, flush=True).points[0].fields["requests"] == 1
+
+
 def test_where_nothing_came_nothing_is_put() -> None:
     kept = Kept([LogOptions(path="/nowhere/*.log", format="json")])
     kept.put()

@@ -58,12 +58,17 @@ def follow(journalctl: Journalctl, restored: bytes | None = None, start: str = "
     return Journal("", start, None, raw, counts, stamps, restored=restored, spawn=journalctl), counts
 
 
+def poll(journal: Journal, monotonic: float = 0.0) -> list[Point]:
+    journal.read(NOW, monotonic)
+    return journal.points(NOW)
+
+
 def poll_until(journal: Journal, count: int) -> list[Point]:
     points: list[Point] = []
     deadline = time.monotonic() + 20
     while len(points) < count:
         assert time.monotonic() < deadline, points
-        points += [point for point in journal.poll(NOW, 0.0) if point.measurement == "syslog"]
+        points += [point for point in poll(journal) if point.measurement == "syslog"]
     return points
 
 
@@ -89,7 +94,7 @@ def test_where_the_first_start_begins(tmp_path: Path, start: str, argument: str)
     journalctl = Journalctl(tmp_path)
     journalctl.file.write_text("")
     journal, _ = follow(journalctl, start=start)
-    journal.poll(NOW, 0.0)
+    poll(journal)
     journal.close()
     assert argument in journalctl.calls[0]
     assert "--boot" not in journalctl.calls[0]
@@ -105,7 +110,7 @@ def test_a_journalctl_that_ends_is_started_again_after_the_last_entry(tmp_path: 
     while len(journalctl.calls) < 2:
         assert time.monotonic() < deadline
         later += 100
-        assert journal.poll(NOW, later) == []
+        assert poll(journal, later) == []
     assert "--after-cursor=s=ab;i=1;b=cd" in journalctl.calls[1]
     journal.close()
 
@@ -117,7 +122,7 @@ def test_a_machine_without_journalctl_is_said_and_tried_again(caplog: pytest.Log
     stamps, counts = Stamps(), Counts()
     journal = Journal("", "auto", None, RawLines(frozenset(), stamps, counts), counts, stamps, spawn=missing)
     for second in range(15):
-        assert journal.poll(NOW, float(second)) == []
+        assert poll(journal, float(second)) == []
     assert caplog.text.count("journalctl cannot be started") == 2
 
 
