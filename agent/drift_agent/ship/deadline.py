@@ -40,6 +40,8 @@ class Watchdog:
         with self._changed:
             self._ended = True
             self._changed.notify()
+        if self._thread is not None:
+            self._thread.join()
 
     def _run(self) -> None:
         with self._changed:

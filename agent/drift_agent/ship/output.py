@@ -37,6 +37,7 @@ class Output:
         self._secret = options.token
         self._secret_file = os.path.expandvars(options.password_file or options.token_file)
         self._secret_stamp: _Stamp | None = None
+        self._secret_read = not self._secret_file
         self.clock_offset = 0.0
         """The server's clock minus ours (s), by the Date header of its last answer; exact to a second."""
 
@@ -67,7 +68,7 @@ class Output:
         return Sent(outcome, answer.seconds)
 
     def secret_changed(self) -> bool:
-        """Whether the file of the token or password is another one than was read last."""
+        """Whether the file of the token or password is another one than when it was read, or tried, last."""
         return bool(self._secret_file) and _stamp(self._secret_file) != self._secret_stamp
 
     def abort(self) -> None:
@@ -78,10 +79,10 @@ class Output:
         self._http.close()
 
     def _headers(self) -> dict[str, str]:
-        if self.secret_changed():
-            stamp = _stamp(self._secret_file)
+        if self.secret_changed() or not self._secret_read:
+            self._secret_stamp, self._secret_read = _stamp(self._secret_file), False
             self._secret = read_secret(self._secret_file)
-            self._secret_stamp = stamp
+            self._secret_read = True
         value = authorization(self._options, self._secret)
         return {"Authorization": value} if value else {}
 
@@ -104,4 +105,4 @@ def _stamp(path: str) -> _Stamp:
         status = os.stat(path)
     except OSError:
         return _NO_FILE
-    return status.st_mtime_ns, status.st_ino, status.st_size
+    return status.st_ctime_ns, status.st_ino, status.st_size

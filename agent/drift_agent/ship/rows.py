@@ -149,25 +149,38 @@ def settle_outputs(run: sqlite3.Connection, wanted: Mapping[str, Collection[Lane
     """Makes the table of outputs what is configured; the ids by label.
 
     An output may have been renamed, or its server moved: what waited for those that are gone goes to those that are
-    new, as far as they take its lane. What nobody takes then is deleted.
+    new, as far as they take its lane. What nobody takes then is deleted. Where no output is configured at all,
+    everything waits for one that is.
     """
-    known = dict(run.execute("SELECT label, id FROM output").fetchall())
-    gone = [id_ for label, id_ in known.items() if label not in wanted]
+    if not wanted:
+        return {}
+    known = {str(label): int(id_) for label, id_ in run.execute("SELECT label, id FROM output").fetchall()}
     new = [label for label in wanted if label not in known]
     for label in new:
         run.execute("INSERT INTO output (label) VALUES (?)", (label,))
     ids = {str(label): int(id_) for label, id_ in run.execute("SELECT label, id FROM output").fetchall()}
-    for id_ in gone:
-        for label in new:
-            _hand_over(run, id_, ids[label], wanted[label])
+    for label, id_ in known.items():
+        if label in wanted:
+            _give_up(run, id_, [lane for lane in LANES if lane not in wanted[label]])
+            continue
+        for heir in new:
+            _hand_over(run, id_, ids[heir], wanted[heir])
         run.execute("DELETE FROM output WHERE id = ?", (id_,))
-        left = run.execute("SELECT lane, batch FROM owed WHERE output = ?", (id_,)).fetchall()
-        run.execute("DELETE FROM owed WHERE output = ?", (id_,))
-        for lane, batch in left:
-            delete_unowed(run, lane, batch)
-    if gone and not new:
-        LOG.warning("outputs were taken out of the configuration: what waited for them alone was given up")
+        if _give_up(run, id_, LANES) and not new:
+            LOG.warning("output %s is no longer configured: what waited for it was given up", label)
     return {label: ids[label] for label in wanted}
+
+
+def _give_up(run: sqlite3.Connection, output: int, lanes: Collection[Lane]) -> int:
+    """`output` is owed nothing of these lanes any more; returns how many batches it was."""
+    count = 0
+    for number in (_NUMBERS[lane] for lane in lanes):
+        left = run.execute("SELECT batch FROM owed WHERE output = ? AND lane = ?", (output, number)).fetchall()
+        run.execute("DELETE FROM owed WHERE output = ? AND lane = ?", (output, number))
+        for (batch,) in left:
+            delete_unowed(run, number, batch)
+        count += len(left)
+    return count
 
 
 def _hand_over(run: sqlite3.Connection, old: int, new: int, lanes: Collection[Lane]) -> None:

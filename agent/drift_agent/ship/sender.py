@@ -31,6 +31,7 @@ BODY_LINES: Final = 5_000
 BODY_BYTES: Final = 1 << 20
 _MIN_BODY_BYTES: Final = 4 << 10
 _POISON_FAILURES: Final = 3
+"""How often a lone line fails while others pass before it is condemned, and a body before others are tried."""
 _MAX_BLAMED: Final = 4
 _MAX_BARREN: Final = 40
 """Refused bodies in a row without one that passed, after which the fault is not looked for in the lines."""
@@ -118,7 +119,7 @@ class Sender:
         """Sends at most one body. Returns the seconds after which the next step is due, 0.0 for at once."""
         now = self._clock.monotonic()
         if now < self._retry_at and not (self._refused and self._output.secret_changed()):
-            return min(self._retry_at - now, _LOOK_SECONDS if self._refused else self._retry_at - now)
+            return self._rest()
         if now >= self._flush_at:
             self._flush_at += self._interval * (1 + (now - self._flush_at) // self._interval)
             self._todo = list(self._output.options.lanes)
@@ -143,7 +144,12 @@ class Sender:
                 self._wait_refused(reason)
             case Later() as later:
                 self._on_later(group, later)
-        return max(0.0, self._retry_at - self._clock.monotonic())
+        return self._rest()
+
+    def _rest(self) -> float:
+        """What is left of a wait; of a refused output in short parts, to look whether the token's file has changed."""
+        left = max(0.0, self._retry_at - self._clock.monotonic())
+        return min(left, _LOOK_SECONDS) if self._refused else left
 
     # ------------------------------------------------------------------------------------------------ what to send
 
@@ -243,8 +249,7 @@ class Sender:
         if group.count > 1:
             self._replace(group, group.halves(self._acks))
         elif self._acks > group.mark and group in self._suspects.groups:
-            self._condemn(dict.fromkeys(group.lines(), reason), group.count)
-            self._close(group)
+            self._on_guilt(group, reason)
         else:
             self._set_aside(group)
 
@@ -272,7 +277,7 @@ class Sender:
         self._wait(backoff(self._failures, later.retry_after, self._rng), later.reason)
 
     def _on_guilt(self, group: Group, reason: str) -> None:
-        """A 5xx for `group` alone, while others pass."""
+        """`group` was refused while others pass."""
         if group.count > 1:
             self._replace(group, group.halves(self._acks))
             return

@@ -236,6 +236,7 @@ PASSING: list[tuple[str, Reply]] = [
     ("401", answer("401 Unauthorized", '{"error": "authorization failed"}')),
     ("403", answer("403 Forbidden", '{"error": "forbidden"}')),
     ("404", answer("404 Not Found", '{"error": "database not found"}')),
+    ("wrong precision", answer("400 Bad Request", '{"error": "invalid precision: use n, u, ms, s, m or h"}')),
     ("opaque 400", answer("400 Bad Request", "what?")),
 ]
 

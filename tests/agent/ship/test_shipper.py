@@ -1,15 +1,20 @@
 """The whole way from `put` to what a real server stores."""
 
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from drift_agent.clock import SystemClock
 from drift_agent.config import OutputOptions, SpoolOptions
+from drift_agent.ship.sender import Sender
 from drift_agent.ship.shipper import Shipping, phase
 from drift_agent.ship.spool import Spool
 from servers import Influxd1, Influxd2, InfluxQLServer, VictoriaMetrics, free_port, wait_until
+from stub_influx import StubInflux, silence
 
 T0 = 1_700_000_000_000_000_000
 
@@ -110,6 +115,45 @@ def test_a_stop_with_the_server_down_is_prompt_and_keeps_everything(tmp_path: Pa
         assert time.monotonic() - begin < 2
     spool = Spool.open(tmp_path / "spool.db", SpoolOptions(), outputs, SystemClock())
     assert spool.stats().lanes["metrics"].points == 10
+    spool.close()
+
+
+def test_a_new_password_is_used_as_soon_as_its_file_has_it(tmp_path: Path, influxd1_auth: Influxd1) -> None:
+    database, password = influxd1_auth.new_database(), tmp_path / "password"
+    password.write_text("wrong")
+    options = OutputOptions(
+        url=influxd1_auth.url, database=database, username=influxd1_auth.username, password_file=str(password)
+    )
+    with shipping(tmp_path, [options]) as (spool, shipper):
+        spool.put({"metrics": lines(10)})
+        wait_until(lambda: "401" in str(shipper.status()["outputs"][0]["last_error"]))
+        password.write_text(influxd1_auth.password)
+        wait_until(lambda: shipper.status()["outputs"][0]["written"] == 10, 10)
+
+
+def test_a_stop_cuts_an_exchange_that_gets_no_answer(tmp_path: Path) -> None:
+    with StubInflux(silence) as server, shipping(tmp_path, [OutputOptions(url=server.url)]) as (spool, shipper):
+        spool.put({"metrics": lines(10)})
+        wait_until(lambda: len(server.writes) == 1)
+        begin = time.monotonic()
+        assert not shipper.stop(0.5)
+        assert time.monotonic() - begin < 2
+        assert not [thread for thread in threading.enumerate() if thread.name.startswith("ship-")]
+
+
+def test_a_sender_that_fails_by_a_fault_of_ours_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = threading.Event()
+    spool = Spool.open(tmp_path / "spool.db", SpoolOptions(), [OutputOptions(url="http://127.0.0.1:1")], SystemClock())
+
+    def fault(*_: object) -> float:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Sender, "step", fault)
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    shipper = Shipping(spool, [OutputOptions(url="http://127.0.0.1:1")], 0.05, "i-1", SystemClock(), failed=failed.set)
+    shipper.start()
+    assert failed.wait(5)
+    shipper.stop(0)
     spool.close()
 
 

@@ -112,6 +112,26 @@ def test_an_output_that_is_renamed_takes_over_what_waited(tmp_path: Path) -> Non
         assert spool.stats().lanes["metrics"].points == 0  # nobody takes metrics any more
 
 
+def test_a_lane_that_an_output_no_longer_takes_does_not_wait_for_it(tmp_path: Path) -> None:
+    with opened(tmp_path, A) as spool:
+        spool.put({"metrics": ["m v=1 1"], "drift": ["d v=1 1"]})
+    with opened(tmp_path, OutputOptions(url=A.url, lanes=("drift",))) as spool:
+        assert {lane: waiting.points for lane, waiting in spool.stats().lanes.items()} == {
+            "drift": 1,
+            "logs": 0,
+            "metrics": 0,
+        }
+
+
+def test_without_any_output_what_waits_goes_on_waiting(tmp_path: Path) -> None:
+    with opened(tmp_path, A) as spool:
+        spool.put({"drift": ["d v=1 1"]})
+    spool = Spool.open(tmp_path / "spool.db", SpoolOptions(), (), FakeClock())
+    spool.close()
+    with opened(tmp_path, A) as spool:
+        assert take(spool, "drift") == ["d v=1 1"]
+
+
 # ---------------------------------------------------------------------------------------------------------- bounds
 
 
