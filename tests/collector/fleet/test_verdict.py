@@ -1,5 +1,6 @@
 """What a fleet's reports are judged to be."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -52,6 +53,8 @@ def test_a_fresh_report_that_equals_its_image_is_clean_and_says_nothing() -> Non
         ({"scan_at": NOW + 2 * MINUTE}, "unverified", "clock"),
         ({"time": NOW + 61 * SECOND, "scan_at": NOW}, "unverified", "clock"),
         ({"time": NOW - 181 * SECOND}, "stale", "stale"),
+        ({"time": NOW - 61 * SECOND, "interval": 1}, "stale", "stale"),
+        ({"time": NOW + 2 * SECOND, "interval": 0}, "unverified", "clock"),
         ({"state": "stopped"}, "stale", "stopped"),
     ],
 )
@@ -65,13 +68,48 @@ def test_each_finding_has_its_state_and_its_reason(changed: dict[str, Any], stat
     [
         {"time": NOW - 180 * SECOND},
         {"time": NOW + 60 * SECOND, "scan_at": NOW},
-        {"time": NOW - 59 * SECOND, "interval": 1},
+        {"time": NOW - 60 * SECOND, "interval": 1},
+        {"time": NOW + SECOND, "interval": 0},
+        {"scan_at": NOW + 50 * SECOND},
         {"time": NOW - 899 * SECOND, "scan_at": NOW - 900 * SECOND, "interval": 300},
         {"scan_at": NOW - 1810 * SECOND},
     ],
 )
 def test_what_is_just_within_its_bounds_is_clean(changed: dict[str, Any]) -> None:
     assert verdict(report(**changed)).state == "clean"
+
+
+@pytest.mark.parametrize(
+    ("changed", "text"),
+    [
+        ({"added": 1, "removed": 2, "modified": 3, "reverted": 4}, "1 added, 2 removed, 3 modified, 4 reverted"),
+        ({"state": "drifted"}, "its agent says so, and lists no items"),
+        ({"state": "tainted"}, "somebody logged in"),
+        ({"logins": 1}, "1 login"),
+        ({"logins": 2}, "2 logins"),
+        ({"unreadable": 1}, "1 item could not be read"),
+        ({"unreadable": 2}, "2 items could not be read"),
+        ({"state": "x" * 50}, f"its agent says {'x' * 40!r}, which is no state"),
+        ({"time": NOW - 3600 * SECOND, "scan_at": NOW - 3700 * SECOND}, "no report for 1h, and one is due every 1m"),
+        ({"state": "stopped", "time": NOW - 120 * SECOND}, "its agent was stopped 2m ago"),
+        ({"scan_at": NOW - 7210 * SECOND}, "its last complete scan was 2h before its report, and is due every 15m"),
+        ({"time": NOW + 300 * SECOND, "scan_at": NOW}, "its report is 5m in the future"),
+        ({"scan_at": NOW + 110 * SECOND}, "its clock stepped back by 2m since its last scan"),
+        ({"clock_offset": 61.0}, "its clock is 1m behind"),
+        ({"clock_offset": -7500.0}, "its clock is 2h 5m ahead"),
+        (
+            {"observed": "2:sha256:" + "a" * 64},
+            "its digest has version 2, its manifest 1: bake with the agent's version",
+        ),
+        ({"observed": ":x"}, "its digest has version unknown, its manifest 1: bake with the agent's version"),
+    ],
+)
+def test_each_reason_says_what_was_seen(changed: dict[str, Any], text: str) -> None:
+    assert [reason.text for reason in verdict(report(**changed)).reasons] == [text]
+
+
+def test_a_clock_that_is_less_than_a_minute_off_is_not_worth_a_note() -> None:
+    assert codes(verdict(report(clock_offset=60.0))) == codes(verdict(report(clock_offset=-60.0))) == []
 
 
 def test_reasons_add_up_and_the_worst_leads() -> None:
@@ -95,6 +133,10 @@ def test_an_agent_that_stopped_while_drifted_stays_drifted() -> None:
 class TestTrust:
     def test_an_unknown_image_is_unverified(self) -> None:
         assert codes(verdict(report(image="db@1"), trusted=TRUSTED)) == ["unknown-image"]
+        assert (
+            verdict(report(image=""), trusted=TRUSTED).reasons[0].text
+            == "no trusted manifest of an image without a name"
+        )
 
     def test_no_trusted_manifest_at_all_verifies_nothing(self) -> None:
         assert verdict(report(), trusted={}).state == "unverified"
@@ -125,8 +167,13 @@ class TestTrust:
         found = verdict(report(observed=OTHER), trusted=TRUSTED)
         assert (found.state, codes(found)) == ("drifted", ["observed"])
 
-    def test_a_digest_that_differs_with_the_items_listed_adds_no_reason(self) -> None:
-        assert codes(verdict(drifted(observed=OTHER), trusted=TRUSTED)) == ["drifted"]
+    @pytest.mark.parametrize("listed", ["added", "removed", "modified", "reverted"])
+    def test_a_digest_that_differs_with_the_items_listed_adds_no_reason(self, listed: str) -> None:
+        assert codes(verdict(replace(report(observed=OTHER), **{listed: 1}), trusted=TRUSTED)) == ["drifted"]
+        assert codes(verdict(report(observed=OTHER, state="drifted"), trusted=TRUSTED)) == ["drifted"]
+
+    def test_what_could_not_be_read_explains_a_digest_that_differs(self) -> None:
+        assert codes(verdict(report(observed=OTHER, unreadable=1), trusted=TRUSTED)) == ["unreadable"]
 
     def test_before_the_first_scan_no_digest_is_missed(self) -> None:
         waiting = report(state="pending", manifest="", policy="", observed="", scan_at=0)
