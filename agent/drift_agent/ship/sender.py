@@ -1,6 +1,7 @@
 """What one output sends next, and what it does with the answer: one step at a time, no thread of its own.
 
-drift at once; the other lanes at each flush, newest first, until nothing waits
+Drift leaves at once; the other lanes at each flush, newest first, until nothing waits. Of an answer becomes:
+
 acknowledged        leaves the spool
 lines named         those go to the dead letters, the rest is acknowledged or sent again
 body at fault       halved (suspects.py), down to the line, once it is known that others pass
@@ -12,16 +13,15 @@ later               everything waits: what the server asks for, and full jitter 
 import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 from drift_agent.clock import Clock
 from drift_agent.config import OutputOptions
 from drift_agent.model import Lane
 from drift_agent.ship.answers import Acked, BadBody, Later, NamedLines, Refused, SomeDropped, TooLarge
-from drift_agent.ship.backoff import REFUSED_SECONDS, backoff
 from drift_agent.ship.dead_letter import DeadLetters
 from drift_agent.ship.output import Sent
+from drift_agent.ship.pace import Numbers, Pace
 from drift_agent.ship.spool import Spool
 from drift_agent.ship.suspects import Group, Suspects, whole
 
@@ -35,23 +35,6 @@ _POISON_FAILURES: Final = 3
 _MAX_BLAMED: Final = 4
 _MAX_BARREN: Final = 40
 """Refused bodies in a row without one that passed, after which the fault is not looked for in the lines."""
-_SAY_AGAIN_SECONDS: Final = 60.0
-_LOOK_SECONDS: Final = 1.0
-"""How often a waiting sender looks whether the token's file has changed."""
-
-
-@dataclass(slots=True)
-class Numbers:
-    """Counts since the start; times are Unix ns, 0 for never."""
-
-    written: int = 0
-    rejected: int = 0
-    errors: int = 0
-    write_ns: int = 0
-    last_ack: int = 0
-    last_error: str = ""
-    last_error_at: int = 0
-    retry_at: int = 0
 
 
 class Destination(Protocol):
@@ -82,22 +65,17 @@ class Sender:
         self._output = output
         self._dead = dead_letters
         self._clock = clock
-        self._rng = rng or random.Random()  # noqa: S311 (jitter, no secret)
         self._label = output.options.label
+        self._pace = Pace(self._label, clock, rng or random.Random())  # noqa: S311 (jitter, no secret)
         self._interval, phase = flush
         self._flush_at = clock.monotonic() + (phase - clock.time_ns() / 1e9) % self._interval
         self._todo: list[Lane] = list(output.options.lanes)[:1]
         self._suspects = Suspects()
         self._blamed: list[Group] = []
         self._acks = 0
-        self._failures = 0
         self._barren = 0
         self._body_bytes = BODY_BYTES
-        self._retry_at = 0.0
-        self._refused = False
-        self._said_at = -_SAY_AGAIN_SECONDS
         self._backfill_at = 0.0
-        self.numbers = Numbers()
 
     def drift_waits(self) -> None:
         """There is something in the drift lane: it leaves with the next step."""
@@ -107,19 +85,24 @@ class Sender:
     def flush_now(self) -> None:
         """Everything that waits leaves with the next steps."""
         self._todo = list(self._output.options.lanes)
-        self._retry_at = 0.0
         self._backfill_at = 0.0
+        self._pace.hurry()
 
     @property
     def failing(self) -> bool:
         """Whether the last exchange did not go well."""
-        return bool(self._failures or self._refused)
+        return self._pace.failing
+
+    @property
+    def numbers(self) -> Numbers:
+        """What was counted since the start."""
+        return self._pace.numbers
 
     def step(self) -> float:
         """Sends at most one body. Returns the seconds after which the next step is due, 0.0 for at once."""
-        now = self._clock.monotonic()
-        if now < self._retry_at and not (self._refused and self._output.secret_changed()):
-            return self._rest()
+        now, rest = self._clock.monotonic(), self._pace.rest()
+        if rest and not (self._pace.refused and self._output.secret_changed()):
+            return rest
         if now >= self._flush_at:
             self._flush_at += self._interval * (1 + (now - self._flush_at) // self._interval)
             self._todo = list(self._output.options.lanes)
@@ -141,15 +124,10 @@ class Sender:
             case TooLarge(reason):
                 self._on_too_large(group, reason)
             case Refused(reason):
-                self._wait_refused(reason)
+                self._pace.refuse(reason)
             case Later() as later:
                 self._on_later(group, later)
-        return self._rest()
-
-    def _rest(self) -> float:
-        """What is left of a wait; of a refused output in short parts, to look whether the token's file has changed."""
-        left = max(0.0, self._retry_at - self._clock.monotonic())
-        return min(left, _LOOK_SECONDS) if self._refused else left
+        return self._pace.rest()
 
     # ------------------------------------------------------------------------------------------------ what to send
 
@@ -157,7 +135,7 @@ class Sender:
         if group := self._suspects.ready(self._acks):
             return group
         blamed = {batch.id for group in self._blamed for batch in group.batches()}
-        probing = self._failures >= _POISON_FAILURES and bool(blamed)
+        probing = self._pace.failures >= _POISON_FAILURES and bool(blamed)
         skip = {*self._suspects.ids, *(blamed if probing else ())}
         for lane in list(self._todo):
             batches = self._spool.take(self._label, lane, 1 if probing else BODY_LINES, self._body_bytes, skip)
@@ -170,7 +148,7 @@ class Sender:
             return whole(reversed(batches))
         if probing:
             return self._blamed[-1]
-        return self._suspects.any() if self._failures or self._refused else None
+        return self._suspects.any() if self._pace.failing else None
 
     def _is_old(self, made: int) -> bool:
         return self._clock.time_ns() - made > 2e9 * self._interval
@@ -179,15 +157,9 @@ class Sender:
 
     def _passed(self) -> None:
         """The server took something: it is well, and what it refused before has no such excuse."""
-        if self.failing:
-            LOG.warning("output %s: takes data again", self._label)
+        self._pace.passed()
         self._acks += 1
-        self._failures = self._barren = 0
-        self._refused = False
-        self._retry_at = 0.0
-        self._said_at = -_SAY_AGAIN_SECONDS
-        self.numbers.last_ack = self._clock.time_ns()
-        self.numbers.retry_at = 0
+        self._barren = 0
         for group in self._blamed:
             group.mark = self._acks - 1
             group.tried = True
@@ -243,9 +215,9 @@ class Sender:
     def _on_bad_body(self, group: Group, reason: str) -> None:
         self._barren += 1
         if self._barren > _MAX_BARREN:
-            self._wait_refused(f"{reason}; it takes nothing that is sent: check database, bucket, org and url")
+            self._pace.refuse(f"{reason}; it takes nothing that is sent: check database, bucket, org and url")
             return
-        self._note_error(reason)
+        self._pace.note(reason)
         if group.count > 1:
             self._replace(group, group.halves(self._acks))
         elif self._acks > group.mark and group in self._suspects.groups:
@@ -254,7 +226,7 @@ class Sender:
             self._set_aside(group)
 
     def _on_too_large(self, group: Group, reason: str) -> None:
-        self._note_error(reason)
+        self._pace.note(reason)
         size = sum(map(len, group.body()))
         self._body_bytes = max(_MIN_BODY_BYTES, min(self._body_bytes, size) // 2)
         if group.count > 1:
@@ -266,15 +238,14 @@ class Sender:
     def _on_later(self, group: Group, later: Later) -> None:
         suspect = group in self._suspects.groups
         if suspect and later.body_may_be_at_fault and self._acks > group.mark:
-            self._note_error(later.reason)
+            self._pace.note(later.reason)
             self._on_guilt(group, later.reason)
             return
         if suspect:
             self._set_aside(group)
-        self._failures += 1
-        if later.body_may_be_at_fault and not suspect and self._failures >= _POISON_FAILURES:
+        self._pace.fail(later.reason, later.retry_after)
+        if later.body_may_be_at_fault and not suspect and self._pace.failures >= _POISON_FAILURES:
             self._blamed = [*[blamed for blamed in self._blamed if not _share(blamed, group)], group][-_MAX_BLAMED:]
-        self._wait(backoff(self._failures, later.retry_after, self._rng), later.reason)
 
     def _on_guilt(self, group: Group, reason: str) -> None:
         """`group` was refused while others pass."""
@@ -293,26 +264,6 @@ class Sender:
             self._suspects.add([group])
         group.tried = True
         group.mark = self._acks
-
-    # ------------------------------------------------------------------------------------------------------ waiting
-
-    def _wait_refused(self, reason: str) -> None:
-        self._refused = True
-        self._said_at = -_SAY_AGAIN_SECONDS
-        self._wait(REFUSED_SECONDS, reason)
-
-    def _wait(self, seconds: float, reason: str) -> None:
-        self._note_error(reason)
-        self._retry_at = self._clock.monotonic() + seconds
-        self.numbers.retry_at = self._clock.time_ns() + round(seconds * 1e9)
-        if self._clock.monotonic() - self._said_at >= _SAY_AGAIN_SECONDS:
-            self._said_at = self._clock.monotonic()
-            LOG.warning("output %s: %s; nothing is lost, again in %.1f s", self._label, reason, seconds)
-
-    def _note_error(self, reason: str) -> None:
-        self.numbers.errors += 1
-        self.numbers.last_error = reason
-        self.numbers.last_error_at = self._clock.time_ns()
 
 
 def _share(one: Group, other: Group) -> bool:

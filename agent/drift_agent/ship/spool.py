@@ -1,27 +1,20 @@
 """Where every point waits until each of its outputs has acknowledged it: on disk, bounded, first things first."""
 
-import logging
 import os
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain
 from threading import Lock
-from typing import Final, Self, TypeVar
+from typing import Self
 
 from drift_agent.clock import Clock
 from drift_agent.config import OutputOptions, SpoolOptions
 from drift_agent.model import LANES, Lane
 from drift_agent.ship import rows
 from drift_agent.ship.batch import MAX_BATCH_BYTES, Batch, cut
-from drift_agent.ship.database import DamagedError, Database, UnwritableError, set_aside, translated
+from drift_agent.ship.database import Database
 from drift_agent.ship.ring import Ring
-
-LOG: Final = logging.getLogger("driftline.ship")
-
-T = TypeVar("T")
-_TRY_AGAIN_SECONDS: Final = 1.0
-_SHRINK_SECONDS: Final = 60.0
-"""How often the file is shrunk at most: one that fills and empties at each flush is not rewritten each time."""
+from drift_agent.ship.spool_file import SpoolFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +39,6 @@ class SpoolStats:
     """New names of files that were damaged and set aside since the start."""
 
 
-@dataclass(slots=True)
-class _Memory:
-    """What is known only while we run."""
-
-    ring: Ring = field(default_factory=Ring)
-    dropped: dict[str, int] = field(default_factory=dict)
-    damaged: list[str] = field(default_factory=list)
-    next_id: int = 0
-    offsets: dict[str, bytes] = field(default_factory=dict)
-
-
 class Spool:
     """The spool of one agent. Safe for several threads.
 
@@ -71,13 +53,12 @@ class Spool:
         self._outputs = {output.label: output.lanes for output in outputs}
         self._clock = clock
         self._lock = Lock()
-        self._database: Database | None = None
+        self._file = SpoolFile(path, options.max_bytes, clock, self._on_open)
         self._output_ids: dict[str, int] = {}
-        self._problem = ""
-        self._failed_at = 0.0
-        self._closed = False
-        self._shrunk_at = -_SHRINK_SECONDS
-        self._memory = _Memory(next_id=clock.time_ns())
+        self._ring = Ring()
+        self._dropped = dict.fromkeys(self._outputs, 0)
+        # Times, so that they go on growing where the file that holds the highest cannot be read yet.
+        self._last_id = clock.time_ns()
 
     @classmethod
     def open(
@@ -93,7 +74,7 @@ class Spool:
         """
         spool = cls(os.fspath(path), options, outputs, clock)
         with spool._lock:
-            spool._read(lambda database: database.number("PRAGMA user_version"))
+            spool._file.read(lambda database: database.number("PRAGMA user_version"))
         return spool
 
     def put(self, lines_by_lane: Mapping[Lane, Sequence[str]], *, offsets: Mapping[str, bytes] | None = None) -> bool:
@@ -111,7 +92,7 @@ class Spool:
             for batch in cut(lane, lines_by_lane[lane], now, limit)
         ]
         with self._lock:
-            stored = self._may_try() and self._flush_memory() and self._store(batches, offsets or {})
+            stored = self._file.may_try() and self._flush_memory() and self._store(batches, offsets or {})
             if not stored and not offsets:
                 for batch in batches:
                     self._keep_in_memory(batch)
@@ -142,12 +123,12 @@ class Spool:
 
             def read(database: Database) -> bool:
                 with rows.newest_first(database, self._output_ids[output], lane) as stored:
-                    collect(chain(self._memory.ring.newest_first(output, lane), stored))
+                    collect(chain(self._ring.newest_first(output, lane), stored))
                 return True
 
-            if not self._read(read):
+            if not self._file.read(read):
                 found, lines, size = [], 0, 0
-                collect(self._memory.ring.newest_first(output, lane))
+                collect(self._ring.newest_first(output, lane))
             return found
 
     def ack(self, output: str, batches: Sequence[Batch]) -> None:
@@ -156,16 +137,15 @@ class Spool:
             return
         with self._lock:
             for batch in batches:
-                self._memory.ring.ack(output, batch.id)
-            self._read(lambda database: rows.note_acks(database, self._output_ids[output], batches))
-            self._write(_settle_acks)
-            if self._clock.monotonic() - self._shrunk_at >= _SHRINK_SECONDS:
-                self._write(self._shrink)
+                self._ring.ack(output, batch.id)
+            self._file.read(lambda database: rows.note_acks(database, self._output_ids[output], batches))
+            self._file.write(_settle_acks)
+            self._file.shrink()
 
     def offsets(self) -> dict[str, bytes]:
         """All log offsets as they were put last."""
         with self._lock:
-            return self._read(rows.offsets) or {}
+            return self._file.read(rows.offsets) or {}
 
     def has(self, output: str, lane: Lane) -> bool:
         """Whether anything of `lane` waits for `output`."""
@@ -174,14 +154,13 @@ class Spool:
     @property
     def writable(self) -> bool:
         """False while the file cannot be written: log tailing pauses until it can."""
-        return not self._problem
+        return not self._file.problem
 
     def stats(self) -> SpoolStats:
         """What waits, by lane and by output."""
         with self._lock:
-            memory = self._memory
-            lanes, by_output = self._read(self._count) or ({}, {})
-            for batch, owed in memory.ring.all():
+            lanes, by_output = self._file.read(self._count) or ({}, {})
+            for batch, owed in self._ring.all():
                 lanes[batch.lane] = _with(lanes.get(batch.lane), batch)
                 for label in owed:
                     waiting = by_output.setdefault(label, {})
@@ -189,27 +168,29 @@ class Spool:
             return SpoolStats(
                 {lane: lanes.get(lane, Waiting()) for lane in LANES},
                 {label: by_output.get(label, {}) for label in self._outputs},
-                {label: memory.dropped.get(label, 0) for label in self._outputs},
+                dict(self._dropped),
                 self._options.max_bytes,
                 self.writable,
-                tuple(memory.damaged),
+                tuple(self._file.damaged),
             )
 
     def close(self) -> None:
         """Closes the file; what waits in memory is stored if it can be."""
         with self._lock:
             self._flush_memory()
-            self._closed = True
-            if self._database is not None:
-                self._database.close()
-                self._database = None
+            self._file.close()
 
     # ------------------------------------------------------------------------------------------ held under the lock
 
     def _new_id(self) -> int:
         with self._lock:
-            self._memory.next_id += 1
-            return self._memory.next_id
+            self._last_id += 1
+            return self._last_id
+
+    def _on_open(self, database: Database) -> None:
+        with database.transaction() as run:
+            self._output_ids = rows.settle_outputs(run, self._outputs)
+        self._last_id = max(self._last_id, rows.last_id(database))
 
     def _owed(self, lane: Lane) -> list[str]:
         return [label for label, lanes in self._outputs.items() if lane in lanes]
@@ -236,44 +217,31 @@ class Spool:
                 limits = (self._options.max_bytes, self._clock.time_ns() - round(self._options.max_age * 1e9))
                 return rows.enforce(database, run, limits, list(self._output_ids.values()))
 
-        dropped = self._write(work)
+        dropped = self._file.write(work)
         if dropped is None:
             return False
         labels = {id_: label for label, id_ in self._output_ids.items()}
         for output, points in dropped:
-            self._count_drop(labels[output], points)
+            self._dropped[labels[output]] += points
         return True
 
     def _keep_in_memory(self, batch: Batch) -> None:
-        for gone, owed in self._memory.ring.put(batch, self._owed(batch.lane)):
+        for gone, owed in self._ring.put(batch, self._owed(batch.lane)):
             for label in owed:
-                self._count_drop(label, gone.lines)
-
-    def _count_drop(self, label: str, points: int) -> None:
-        self._memory.dropped[label] = self._memory.dropped.get(label, 0) + points
-
-    def _may_try(self) -> bool:
-        """Whether a file that could not be written is tried again already."""
-        return not self._problem or abs(self._clock.monotonic() - self._failed_at) >= _TRY_AGAIN_SECONDS
+                self._dropped[label] += gone.lines
 
     def _flush_memory(self) -> bool:
         """Stores what waits in memory, once the file can be written again: each batch is wholly here or there."""
-        for batch, owed in self._memory.ring.all():
+        for batch, owed in self._ring.all():
 
             def work(database: Database, batch: Batch = batch, owed: set[str] = owed) -> bool:
                 with database.transaction() as run:
                     rows.insert(run, batch, [self._output_ids[label] for label in owed])
                 return True
 
-            if not self._write(work):
+            if not self._file.write(work):
                 return False
-            self._memory.ring.forget(batch.id)
-        return True
-
-    def _shrink(self, database: Database) -> bool:
-        if database.is_mostly_free():
-            self._shrunk_at = self._clock.monotonic()
-            database.shrink()
+            self._ring.forget(batch.id)
         return True
 
     def _count(self, database: Database) -> tuple[dict[Lane, Waiting], dict[str, dict[Lane, Waiting]]]:
@@ -283,66 +251,6 @@ class Spool:
             for label, id_ in self._output_ids.items()
         }
         return lanes, by_output
-
-    # ------------------------------------------------------------------------------------------ the file's faults
-
-    def _write(self, work: Callable[[Database], T]) -> T | None:
-        """`_read`; and when it worked, the file can be written."""
-        result = self._read(work)
-        if result is not None:
-            self._note_problem("")
-        return result
-
-    def _read(self, work: Callable[[Database], T]) -> T | None:
-        """What `work` returns; None while the file cannot be used. A damaged file is set aside, and work done anew."""
-        if self._closed:
-            return None
-        for _ in range(2):
-            try:
-                with translated():
-                    result = work(self._opened())
-            except DamagedError as error:
-                self._set_aside(error)
-                continue
-            except UnwritableError as error:
-                self._note_problem(str(error))
-                return None
-            return result
-        self._note_problem("it is damaged again as soon as it is made")
-        return None
-
-    def _opened(self) -> Database:
-        if self._database is None:
-            try:
-                database = Database(self.path, self._options.max_bytes)
-            except OSError as error:
-                raise UnwritableError(error.strerror or str(error)) from error
-            with database.transaction() as run:
-                self._output_ids = rows.settle_outputs(run, self._outputs)
-            self._memory.next_id = max(self._memory.next_id, rows.last_id(database))
-            self._database = database
-        return self._database
-
-    def _set_aside(self, error: DamagedError) -> None:
-        if self._database is not None:
-            self._database.close()
-            self._database = None
-        try:
-            aside = set_aside(self.path, self._clock.time_ns())
-        except OSError as failure:
-            self._note_problem(f"it is damaged ({error}) and cannot be renamed: {failure.strerror}")
-            return
-        self._memory.damaged.append(aside)
-        LOG.error("%s was damaged (%s): set aside as %s, and begun anew", self.path, error, aside)
-
-    def _note_problem(self, problem: str) -> None:
-        if problem and not self._problem:
-            LOG.error("%s cannot be written: %s; log tailing pauses, the rest waits in memory", self.path, problem)
-        elif self._problem and not problem:
-            LOG.warning("%s can be written again", self.path)
-        if problem:
-            self._failed_at = self._clock.monotonic()
-        self._problem = problem
 
 
 def _settle_acks(database: Database) -> bool:

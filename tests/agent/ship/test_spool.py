@@ -231,7 +231,7 @@ def test_a_damaged_file_is_set_aside_whole_and_a_new_one_begun(tmp_path: Path) -
 def test_damage_while_the_agent_runs_costs_what_was_in_the_file_and_no_more(tmp_path: Path) -> None:
     with opened(tmp_path) as spool:
         spool.put({"metrics": [f'm s="{"x" * 500}" {n}' for n in range(8000)]})
-        spool._opened().truncate_log()
+        spool._file.opened().truncate_log()
         damage(tmp_path / "spool.db")
         take(spool)
         assert spool.stats().damaged
@@ -254,12 +254,12 @@ def test_a_newer_file_is_refused_and_left_alone(tmp_path: Path) -> None:
 
 def fill(spool: Spool) -> None:
     """As a full disk: no page can be added (SQLite answers SQLITE_FULL)."""
-    database = spool._opened()
+    database = spool._file.opened()
     database.rows(f"PRAGMA max_page_count = {database.number('PRAGMA page_count')}")
 
 
 def free(spool: Spool) -> None:
-    spool._opened().rows("PRAGMA max_page_count = 1000000")
+    spool._file.opened().rows("PRAGMA max_page_count = 1000000")
     spool._clock.wait(Event(), 1.0)  # a file that failed is left in peace for a moment
 
 
