@@ -1,0 +1,30 @@
+"""processes: each counted once, by its state."""
+
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+import host_trees
+
+
+def test_every_process_of_a_tree_has_its_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    host_trees.read_from(monkeypatch, host_trees.TREES / "debian-12-vm/1")
+    (point,) = host_trees.gather(host_trees.make("processes"))
+    fields = point.fields
+    assert (fields["total"], fields["zombies"], fields["blocked"], fields["running"]) == (9, 1, 1, 1)
+    assert sum(int(fields[state]) for state in ("running", "sleeping", "blocked", "zombies", "idle")) == 9
+
+
+def test_this_machines_processes_are_there() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE):
+        (point,) = host_trees.gather(host_trees.make("processes"))
+    assert abs(int(point.fields["total"]) - len(psutil.pids())) < 20
+    assert int(point.fields["total_threads"]) >= int(point.fields["total"])
+
+
+def test_elsewhere_than_on_linux_it_is_psutils(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psutil, "LINUX", False)
+    (point,) = host_trees.gather(host_trees.make("processes"))
+    assert set(point.fields) == {"blocked", "zombies", "stopped", "running", "sleeping", "unknown", "total", "idle"}
