@@ -8,7 +8,6 @@ rescan.
 Source of the rules: inotify(7).
 """
 
-import errno
 import os
 import select
 import struct
@@ -19,44 +18,16 @@ from threading import Event, Thread
 from typing import Final
 
 from watchdog.observers.inotify_c import InotifyConstants as In
-from watchdog.observers.inotify_c import inotify_add_watch, inotify_init, inotify_rm_watch
+from watchdog.observers.inotify_c import inotify_init
 
 from drift_agent.drift.dirty import DirtySet
+from drift_agent.drift.folders import Folder, Folders
 
 READ_BYTES: Final = 256 << 10
 REARM_SECONDS: Final = 1.0
 """How long after a loss the folders are armed again, at least; else ten times as long as that takes."""
 
 _HEADER: Final = struct.Struct("iIII")
-_MASK: Final = (
-    In.IN_MODIFY
-    | In.IN_ATTRIB
-    | In.IN_CLOSE_WRITE
-    | In.IN_MOVED_FROM
-    | In.IN_MOVED_TO
-    | In.IN_CREATE
-    | In.IN_DELETE
-    | In.IN_DELETE_SELF
-    | In.IN_MOVE_SELF
-    | In.IN_ONLYDIR
-    | In.IN_DONT_FOLLOW
-    | In.IN_EXCL_UNLINK
-)
-_GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
-_FORBIDDEN: Final = frozenset({errno.EACCES, errno.EPERM})
-"""The scan cannot read such a folder either, and says so."""
-
-
-class _Folder:
-    """A watched folder. `deep`: everything below is watched too; else it only leads to folders that are."""
-
-    __slots__ = ("children", "deep", "path", "wd")
-
-    def __init__(self, path: str, *, deep: bool) -> None:
-        self.path = path
-        self.deep = deep
-        self.wd = -1
-        self.children: dict[str, _Folder] = {}
 
 
 class InotifyWatcher:
@@ -67,11 +38,7 @@ class InotifyWatcher:
     ) -> None:
         self._root = os.path.realpath(root).rstrip("/")
         self._dirty = dirty
-        self._watched = frozenset(watched)
-        self._leading = frozenset(top for path in watched for top in _ancestors(path))
-        self._ignored = ignored
-        self._top = _Folder("/", deep="/" in self._watched)
-        self._by_wd: dict[int, _Folder] = {}
+        self._folders = Folders(self._root, watched, ignored)
         self._queue = -1
         self._wake_reader, self._wake_writer = -1, -1
         self._stopping = Event()
@@ -84,12 +51,12 @@ class InotifyWatcher:
     @property
     def problem(self) -> str:
         """Why changes may be found by the rescan alone; empty while every hint is to be had."""
-        return self._failure or ("hints were lost" if self._lost_at else "")
+        return self._failure or self._folders.failure or ("hints were lost" if self._lost_at else "")
 
     @property
     def watches(self) -> int:
         """How many folders are watched."""
-        return len(self._by_wd)
+        return len(self._folders)
 
     def start(self) -> None:
         """Arms every folder before it returns: what changes from here on is hinted at."""
@@ -122,7 +89,7 @@ class InotifyWatcher:
             return
         if self._lost_at and self._lost_at < began and self._rearm_at is None:
             self._lost_at = 0.0
-        if self._failure:
+        if self._failure or self._folders.failure:
             self._rearm_at = 0.0
             os.write(self._wake_writer, b"!")
 
@@ -168,35 +135,32 @@ class InotifyWatcher:
             if mask & In.IN_Q_OVERFLOW:
                 self._lose()
                 continue
-            folder = self._by_wd.get(wd)
+            folder = self._folders.by_watch(wd)
             if folder is None:  # what was said of a folder before it was let go
                 continue
             if name:
-                path = f"{folder.path.rstrip('/')}/{os.fsdecode(name)}"
                 is_tree = mask & In.IN_ISDIR and self._on_folder(folder, mask, os.fsdecode(name))
-                (trees if is_tree else marks).add(path)
+                (trees if is_tree else marks).add(folder.path_of(os.fsdecode(name)))
             else:
                 self._on_self(folder, mask)
                 marks.add(folder.path)
         self._dirty.mark_all(marks, trees)
 
-    def _on_folder(self, parent: _Folder, mask: int, name: str) -> bool:
-        """A folder came or went; whether everything below it may be new."""
+    def _on_folder(self, parent: Folder, mask: int, name: str) -> bool:
+        """Whether a folder came or went: everything below it may be other than it was."""
         if mask & (In.IN_MOVED_FROM | In.IN_DELETE):
-            self._let_go(parent.children.pop(name, None))
-        elif mask & (In.IN_CREATE | In.IN_MOVED_TO):
-            self._let_go(parent.children.pop(name, None))
-            child = self._child(parent, name)
-            if child is not None:
-                self._arm(child)
+            self._folders.went(parent, name)
+            return True
+        if mask & (In.IN_CREATE | In.IN_MOVED_TO):
+            self._folders.came(parent, name)
             return True
         return False
 
-    def _on_self(self, folder: _Folder, mask: int) -> None:
+    def _on_self(self, folder: Folder, mask: int) -> None:
         if mask & In.IN_IGNORED:
-            self._by_wd.pop(folder.wd, None)
-            folder.wd = -1
-        if folder is self._top and mask & (In.IN_DELETE_SELF | In.IN_MOVE_SELF | In.IN_UNMOUNT | In.IN_IGNORED):
+            self._folders.forget(folder)
+        top_gone = In.IN_DELETE_SELF | In.IN_MOVE_SELF | In.IN_UNMOUNT | In.IN_IGNORED
+        if folder is self._folders.top and mask & top_gone:
             self._failure = f"{self._root or '/'} was taken away"
             self._lose()
         elif mask & In.IN_UNMOUNT:
@@ -209,87 +173,11 @@ class InotifyWatcher:
             self._rearm_at = self._lost_at + self._pause
         self._dirty.mark_everything()
 
-    # ------------------------------------------------------------------------------------------- the watches
-
     def _rearm(self) -> None:
         """Watches every folder that should be, and marks those that were not until now."""
         began = time.monotonic()
         self._rearm_at = None
         self._failure = ""
-        fresh = self._arm(self._top)
-        if self._top.wd == -1 and not self._failure:
-            self._failure = f"{self._root or '/'} is not there"
+        fresh = self._folders.arm_all(self._queue)
         self._pause = max(REARM_SECONDS, 10 * (time.monotonic() - began))
-        if self._thread.is_alive():
-            self._dirty.mark_all((), fresh)
-
-    def _arm(self, top: _Folder) -> list[str]:
-        """Watches `top` and what belongs to it; the folders that were not watched before."""
-        fresh = []
-        waiting = [top]
-        while waiting:
-            folder = waiting.pop()
-            before = folder.wd
-            if not self._watch(folder):
-                self._let_go(folder)
-                continue
-            if folder.wd != before:
-                fresh.append(folder.path)
-            waiting.extend(self._children(folder))
-        return fresh
-
-    def _watch(self, folder: _Folder) -> bool:
-        wd = inotify_add_watch(self._queue, os.fsencode(self._root + folder.path), _MASK)
-        if wd == -1:
-            code = get_errno()
-            if code == errno.ENOSPC:
-                self._failure = f"only {len(self._by_wd)} folders can be watched: raise fs.inotify.max_user_watches"
-            elif code not in _GONE | _FORBIDDEN:
-                self._failure = f"a folder cannot be watched: {os.strerror(code)}"
-            return False
-        if folder.wd not in (-1, wd):
-            self._by_wd.pop(folder.wd, None)
-        folder.wd = wd
-        self._by_wd[wd] = folder
-        return True
-
-    def _children(self, folder: _Folder) -> list[_Folder]:
-        """The folders in `folder` that are to be watched; those that are no more are let go."""
-        names = set()
-        try:
-            with os.scandir(self._root + folder.path) as entries:
-                names = {entry.name for entry in entries if entry.is_dir(follow_symlinks=False)}
-        except OSError:
-            pass
-        for name in folder.children.keys() - names:
-            self._let_go(folder.children.pop(name))
-        return [child for name in names if (child := self._child(folder, name)) is not None]
-
-    def _child(self, folder: _Folder, name: str) -> _Folder | None:
-        known = folder.children.get(name)
-        if known is not None:
-            return known
-        path = f"{folder.path.rstrip('/')}/{name}"
-        deep = folder.deep or path in self._watched
-        if not (deep or path in self._leading) or self._ignored(path):
-            return None
-        child = folder.children[name] = _Folder(path, deep=deep)
-        return child
-
-    def _let_go(self, top: _Folder | None) -> None:
-        """Ends the watches of a folder that is gone, or elsewhere now, and of all below it."""
-        waiting = [top] if top is not None else []
-        while waiting:
-            folder = waiting.pop()
-            waiting.extend(folder.children.values())
-            folder.children = {}
-            if folder.wd != -1 and self._by_wd.get(folder.wd) is folder:
-                del self._by_wd[folder.wd]
-                inotify_rm_watch(self._queue, folder.wd)
-            folder.wd = -1
-
-
-def _ancestors(path: str) -> list[str]:
-    """Every folder above `path`, without `/`: they are watched for a root that is made, or made again."""
-    parts = path.strip("/").split("/")
-    return ["/" + "/".join(parts[:count]) for count in range(1, len(parts))]
+        self._dirty.mark_all((), fresh)

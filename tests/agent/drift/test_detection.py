@@ -124,6 +124,16 @@ def test_a_folder_that_moves_is_found_with_what_it_holds(machine: Machine) -> No
     )
 
 
+def test_a_folder_that_came_and_left_is_reverted_with_what_it_held(machine: Machine, tmp_path: Path) -> None:
+    (tmp_path / "kit/tools").mkdir(parents=True)
+    (tmp_path / "kit/tools/x").write_text("x")
+    os.rename(tmp_path / "kit", machine.root / "opt/kit")
+    held = ["/opt/kit", "/opt/kit/tools", "/opt/kit/tools/x"]
+    machine.wait_for_items(*((path, "added") for path in held))
+    os.rename(machine.root / "opt/kit", tmp_path / "kit")
+    machine.wait_for_items(*((path, "reverted") for path in held))
+
+
 def test_what_is_put_back_is_reverted_after_a_restart_too(machine: Machine) -> None:
     (machine.root / "etc/cron.d/job").write_text("x")
     machine.wait_for_items(("/etc/cron.d/job", "added"))

@@ -240,8 +240,8 @@ def test_exhausted_watches_are_said_and_tried_again(root: Path, monkeypatch: pyt
             return -1
         return int(real(queue, path, mask))
 
-    monkeypatch.setattr("drift_agent.drift.inotify.inotify_add_watch", add)
-    monkeypatch.setattr("drift_agent.drift.inotify.get_errno", lambda: errno.ENOSPC)
+    monkeypatch.setattr("drift_agent.drift.folders.inotify_add_watch", add)
+    monkeypatch.setattr("drift_agent.drift.folders.get_errno", lambda: errno.ENOSPC)
     with watching(root) as marks:
         assert "max_user_watches" in marks.watcher.problem
         limited = False
