@@ -1,16 +1,19 @@
 """What `drift image` shows: documents and text. Pure."""
 
 import base64
+from collections.abc import Sequence
 from typing import Any, Final
 
 from drift_agent.cli.common import shown
 from drift_agent.drift.check import CheckResult
+from drift_agent.image.delta import Group
 from drift_agent.image.header import Header
 from drift_agent.image.policy import ALL_ATTRIBUTES, Policy
 from drift_agent.image.semantics import ATTRIBUTES
 from drift_agent.model import Change, Unreadable
 
 CHECK_SCHEMA: Final = "driftline.check/1"
+DELTA_SCHEMA: Final = "driftline.image-diff/1"
 
 _SIGNS: Final = {"added": "+", "removed": "-", "modified": "~", "reverted": "="}
 _SHOWN_VALUE: Final = 72
@@ -74,6 +77,37 @@ def explained(path: str, policy: Policy) -> str:
             f"  rule {decision.rule + 1} of {len(policy.rules)}, from {rule.layer or 'the policy'}: {rule.path}"
         )
     lines.append(f"  {decision.why}" if decision.why else "  the rule gives no reason")
+    return "\n".join(lines) + "\n"
+
+
+def delta_document(before: Header, after: Header, groups: Sequence[Group]) -> dict[str, Any]:
+    """The document `driftline.image-diff/1`."""
+    return {
+        "schema": DELTA_SCHEMA,
+        "before": {"image": before.stamp, "digest": before.digest},
+        "after": {"image": after.stamp, "digest": after.digest},
+        "groups": [
+            {
+                "package": _change(group.package) if group.package else None,
+                "changes": [_change(change) for change in group.files],
+            }
+            for group in groups
+        ],
+    }
+
+
+def delta_text(before: Header, after: Header, groups: Sequence[Group]) -> str:
+    """A line for each package that changed, its files beneath it; then what belongs to none."""
+    lines = [f"{before.stamp} → {after.stamp}"]
+    for group in groups:
+        indent = ""
+        if group.package is not None:
+            package, indent = group.package, "    "
+            versions = [_short(side["version"]) for side in (package.expected, package.actual) if "version" in side]
+            lines.append(f"{_SIGNS[package.change]} package {shown(package.key)} {' → '.join(versions)}".rstrip())
+        lines += [f"{indent}{_SIGNS[change.change]} {change.kind} {shown(change.key)}" for change in group.files]
+    if not groups:
+        lines.append("no difference")
     return "\n".join(lines) + "\n"
 
 
