@@ -6,6 +6,7 @@ found is taken in (`knowledge`), written to `state.db`, and only then leaves (`a
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
+from dataclasses import replace
 from threading import Event
 from typing import Final
 
@@ -178,9 +179,10 @@ class Detector:
             return
         self._use(scanned.comparison)
         self._problem, self._must_add_up = "", False
-        self._scan, self._scan_at, self._scan_ended = scanned.result, self._clock.time_ns(), self._clock.monotonic()
+        self._scan_at, self._scan_ended = self._clock.time_ns(), self._clock.monotonic()
         look = _complete(scanned.result, scanned.observed)
         self._knowledge.take_in(look, self._scan_at, settled=self._settled_before)
+        self._scan = replace(scanned.result, changes=[], unreadable=[])  # they are known now
         self._knowledge.note(scanned.shared if self._knowledge.memory.sealed else [], self._scan_at)
         self._next_runtime = self._clock.monotonic() + RUNTIME_SECONDS
         self._announcer.changed()

@@ -55,6 +55,7 @@ class Knowledge:
 
     def take_in(self, look: Look, now: int, *, settled: bool = False) -> bool:
         """Takes a look in, and seals where first boot is over (`settled`); whether anything is other than before."""
+        before = self.unreadable.keys()
         kept = {key: one for key, one in self.unreadable.items() if not look.covers(*key)}
         self.unreadable = {**kept, **{(one.kind, one.key): one for one in look.unreadable}}
 
@@ -77,7 +78,7 @@ class Knowledge:
             }
         self.ledger, moved = advance(self.ledger, found, in_scope, now, latch=bool(memory.sealed))
         if is_empty(moved) and not delta.put:
-            return False
+            return before != self.unreadable.keys()
         self.write(memory, Delta({**delta.put, **moved.put}, moved.drop))
         return True
 

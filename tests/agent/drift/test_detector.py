@@ -285,6 +285,16 @@ def test_something_unreadable_is_not_clean(bench: Bench) -> None:
     assert bench.last.fields["state"] == "unverified"
 
 
+def test_what_becomes_unreadable_is_said_at_once(bench: Bench) -> None:
+    bench.detector.step()
+    bench.image.unreadable = [Unreadable("file", "/etc/motd", "permission denied")]
+    bench.touch("/etc/motd")
+    assert (bench.last.fields["unreadable"], bench.last.fields["state"]) == (1, "unverified")
+    bench.image.unreadable = []
+    bench.touch("/etc/motd")
+    assert (bench.last.fields["unreadable"], bench.last.fields["state"]) == (0, "clean")
+
+
 def test_a_point_is_sent_each_report_interval_without_a_change(bench: Bench) -> None:
     bench.detector.step()
     count = len(bench.said)
