@@ -2,23 +2,23 @@
 
 A fleet is read as raw rows of the freshness window, chunked, and the newest of each instance is kept here: three times
 faster than grouping in the server. Every identifier is quoted (`policy` and `group` are words of InfluxQL), every value
-is bound by `params`. An error may come with status 200, in the body.
+escaped. An error may come with status 200, in the body.
 """
 
 import sys
 from collections.abc import Collection, Iterable, Iterator
-from itertools import islice
 from typing import Final
 
 from drift_agent.schema import DRIFT, DRIFT_ITEM, GLOBAL_TAGS
 from drift_collector.store.base import MAX_ITEMS, DriftItem, DriftReport, is_newer, item_of, report_of
 from drift_collector.store.influx_resets import looks_repeated, with_resets
-from drift_collector.store.influxql import InfluxQL, Row, columns, quoted
+from drift_collector.store.influxql import InfluxQL, Row, columns, literal, quoted
 
 _DAY_NS: Final = 86_400 * 10**9
 HORIZON_NS: Final = 90 * _DAY_NS
-"""How far `lookback` goes."""
-_NAMES_PER_QUERY: Final = 200
+"""How far `lookback` goes for those that nobody names."""
+_NAMES_LENGTH: Final = 8_000
+"""Characters of names in one query: addresses are not endless. A name that is longer by itself is no honest one."""
 _ALL_AT_ONCE: Final = 2_000
 """From this many instances on, asking for all of them is cheaper than naming them."""
 
@@ -59,25 +59,21 @@ class InfluxStore:
             yield from with_resets(self._influxql, found, suspects, (since - HORIZON_NS, until))
 
     def lookback(self, before: int, instances: Collection[str] | None = None) -> Iterator[DriftReport]:
-        where = f"time >= {before - HORIZON_NS} AND time < {before}"
         if instances is None:
             instances = self._missing(before)
             if instances is None or len(instances) > _ALL_AT_ONCE:
-                yield from self._last(where)
+                yield from self._last(f"time >= {before - HORIZON_NS} AND time < {before}")
                 return
-        names = iter(dict.fromkeys(instances))
-        while group := list(islice(names, _NAMES_PER_QUERY)):
-            binds = {f"i{number}": name for number, name in enumerate(group)}
-            which = " OR ".join(f'"instance" = ${name}' for name in binds)
-            yield from self._last(f"{where} AND ({which})", binds)
+        for group in _groups(instances):
+            which = " OR ".join(f'"instance" = {literal(name)}' for name in group)
+            yield from self._last(f"time < {before} AND ({which})")
 
     def items(self, report: DriftReport) -> list[DriftItem]:
         if report.report <= 0:
             return []
         rows = self._influxql.rows(
             f'SELECT {columns(_ITEM)} FROM "drift_item" WHERE time >= {report.report}'
-            f' AND time <= {report.report + MAX_ITEMS} AND "instance" = $instance',
-            {"instance": report.instance},
+            f' AND time <= {report.report + MAX_ITEMS} AND "instance" = {literal(report.instance)}'
         )
         items = [item_of(row["time"], row, row) for row in rows]
         items.sort(key=lambda item: item.time)
@@ -86,17 +82,33 @@ class InfluxStore:
     def close(self) -> None:
         self._influxql.close()
 
-    def _last(self, where: str, binds: dict[str, str] | None = None) -> Iterator[DriftReport]:
+    def _last(self, where: str) -> Iterator[DriftReport]:
         query = f'SELECT {_LAST} FROM "drift" WHERE {where} GROUP BY "instance"'
-        yield from _newest_of(self._influxql.rows(query, binds)).values()
+        yield from _newest_of(self._influxql.rows(query)).values()
 
     def _missing(self, before: int) -> list[str] | None:
         """The known instances that the last `newest` did not see; None where that is not known."""
         if self._present is None or self._present[0] > before:
             return None
         query = f'SHOW TAG VALUES FROM "drift" WITH KEY = {quoted("instance")} WHERE time >= {before - HORIZON_NS}'
-        known = {row["value"] for row in self._influxql.rows(query) if isinstance(row.get("value"), str)}
+        known = {row["value"] for row in self._influxql.rows(query, timed=False) if isinstance(row.get("value"), str)}
         return sorted(known - self._present[1])
+
+
+def _groups(instances: Iterable[str]) -> Iterator[list[str]]:
+    """The names, as many at a time as one query takes; those that no query takes are left out."""
+    group: list[str] = []
+    room = _NAMES_LENGTH
+    for name in dict.fromkeys(instances):
+        if len(name) > _NAMES_LENGTH:
+            continue
+        if group and len(name) > room:
+            yield group
+            group, room = [], _NAMES_LENGTH
+        group.append(name)
+        room -= len(name) + 20
+    if group:
+        yield group
 
 
 def _report(row: Row) -> DriftReport:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from drift_collector.store.base import DriftReport, Reset
-from drift_collector.store.influxql import InfluxQL, Row
+from drift_collector.store.influxql import InfluxQL, Row, literal
 from drift_collector.store.resets import SealSeen, Twice, resets_of
 
 MAX_HISTORIES: Final = 200
@@ -52,8 +52,8 @@ def _history(influxql: InfluxQL, instance: str, where: str) -> tuple[Reset, ...]
     seals: dict[tuple[int, str, str], SealSeen] = {}
     times: dict[tuple[int, int], int] = {}
     twice: dict[tuple[int, int], Twice] = {}
-    query = f'SELECT "sealed", "seal", "boot_id", "seq" FROM "drift" WHERE {where} AND "instance" = $instance'
-    for row in influxql.rows(query, {"instance": instance}):
+    query = f'SELECT "sealed", "seal", "boot_id", "seq" FROM "drift" WHERE {where} AND "instance" = {literal(instance)}'
+    for row in influxql.rows(query):
         seen = _seen(row)
         if seen.sealed <= 0:
             continue
