@@ -1,0 +1,141 @@
+"""A real nginx, a real agent that is killed, a real InfluxDB: every request is counted, once."""
+
+import http.client
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+import need
+from servers import Influxd1, free_port, wait_until
+
+SECONDS: Final = 60 if os.environ.get("CI") == "true" else 20
+ROTATIONS: Final = 3
+
+NGINX: Final = """
+daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log; {user}
+events {{}}
+http {{
+  access_log {folder}/access.log combined;
+  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+  server {{
+    listen 127.0.0.1:{port};
+    location = /ok {{ return 200 "fine"; }}
+    location = /moved {{ return 301 /ok; }}
+    location = /gone {{ return 404; }}
+    location = /broken {{ return 503; }}
+  }}
+}}
+"""
+AGENT: Final = """
+[agent]
+interval = "1s"
+state_dir = "{folder}/state"
+host = "web-1"
+instance = "i-0abc"
+[image]
+manifest = "{folder}/none.jsonl"
+watch = false
+[metrics]
+disable = ["disk", "processes"]
+[[logs]]
+path = "{folder}/access.log*"
+format = "nginx-combined"
+name = "web"
+[[outputs]]
+url = "{url}"
+database = "{database}"
+"""
+STATUS: Final = {"/ok": "2xx", "/moved": "3xx", "/gone": "4xx", "/broken": "5xx"}
+
+
+@contextmanager
+def process(arguments: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("ab") as output, subprocess.Popen(arguments, stdout=output, stderr=output) as running:
+        try:
+            yield running
+        finally:
+            running.terminate()
+            running.wait(20)
+
+
+def agent(folder: Path) -> subprocess.Popen[bytes]:
+    with (folder / "agent.log").open("ab") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "drift_agent.daemon", str(folder / "agent.toml")], stdout=output, stderr=output
+        )
+
+
+def answers(port: int) -> bool:
+    try:
+        http.client.HTTPConnection("127.0.0.1", port, timeout=1).connect()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.slow
+def test_counts_are_exact_through_rotations_and_a_kill(tmp_path: Path, influxd1: Influxd1) -> None:
+    program = need.program("nginx", "nginx-light")
+    database, port, chance = influxd1.new_database(), free_port(), random.Random(7)
+    user = "user root;" if os.geteuid() == 0 else ""
+    (tmp_path / "nginx.conf").write_text(NGINX.format(folder=tmp_path, port=port, user=user))
+    (tmp_path / "agent.toml").write_text(AGENT.format(folder=tmp_path, url=influxd1.url, database=database))
+    made: Counter[tuple[str, str]] = Counter()
+    with process([program, "-c", str(tmp_path / "nginx.conf")], tmp_path / "nginx.log") as nginx:
+        wait_until(lambda: answers(port), 10, "nginx")
+        running = agent(tmp_path)
+        begun = time.monotonic()
+        rotated = 0
+        while time.monotonic() - begun < SECONDS:
+            made += _ask(port, chance, 50)
+            time.sleep(0.02)  # a server with some air to breathe
+            if rotated < ROTATIONS and time.monotonic() - begun > (rotated + 1) * SECONDS / (ROTATIONS + 1):
+                rotated += 1
+                _rotate(tmp_path, nginx.pid, rotated)
+                made += _ask(port, chance, 50)
+                if rotated == 2:
+                    running.send_signal(signal.SIGKILL)
+                    running.wait()
+                    made += _ask(port, chance, 50)
+                    running = agent(tmp_path)
+        wait_until(lambda: _counted(influxd1, database).total() >= made.total(), 30, "every request in the store")
+        running.terminate()
+        running.wait(20)
+    assert rotated == ROTATIONS
+    assert _counted(influxd1, database) == made
+
+
+def _ask(port: int, chance: random.Random, count: int) -> Counter[tuple[str, str]]:
+    asked: Counter[tuple[str, str]] = Counter()
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    for _ in range(count):
+        verb, path = chance.choice(["GET", "GET", "HEAD", "BREW"]), chance.choice(list(STATUS))
+        connection.request(verb, path)
+        connection.getresponse().read()
+        asked[verb if verb != "BREW" else "OTHER", STATUS[path]] += 1
+    connection.close()
+    return asked
+
+
+def _rotate(folder: Path, nginx: int, number: int) -> None:
+    """As logrotate does it: rename, then tell the server."""
+    for old in range(number - 1, 0, -1):
+        (folder / f"access.log.{old}").rename(folder / f"access.log.{old + 1}")
+    (folder / "access.log").rename(folder / "access.log.1")
+    os.kill(nginx, signal.SIGUSR1)
+
+
+def _counted(influxd: Influxd1, database: str) -> Counter[tuple[str, str]]:
+    rows = influxd.rows('SELECT sum("requests") FROM "access" GROUP BY "verb", "status"', database)
+    return Counter({(row["verb"], row["status"]): row["sum"] for row in rows})
