@@ -23,9 +23,11 @@ APPLICATION_ID: Final = bytes.fromhex("d41f7115e0f24bd58f0a3c7c6a1b9e24")
 
 UNKNOWN_IMAGE: Final = "unknown"
 MAX_INSTANCE_DATA_BYTES: Final = 4 << 20
+RETRY_SECONDS: Final = 1.0
 PLACEHOLDER_HOSTNAMES: Final = frozenset({"", "localhost", "localhost.localdomain", "(none)"})
 
 _NAME: Final = re.compile(r"[!-~]{1,128}")
+_EC2_ID: Final = re.compile(r"i-[0-9a-f]{8,32}")
 _MACHINE_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
@@ -55,6 +57,7 @@ def resolve(
     *,
     hostname: str | None = None,
     monotonic: Callable[[], float] = time.monotonic,
+    wait: Callable[[float], None] = time.sleep,
 ) -> Identity:
     """Who this machine is. Never raises, and never blocks past `deadline` (`monotonic` seconds; 5 s from now).
 
@@ -63,7 +66,7 @@ def resolve(
     """
     until = monotonic() + 5.0 if deadline is None else deadline
     machine = machine_identity(root)
-    cloud_id = _cloud_init_instance(root) or _metadata_instance(root, fetch, until, monotonic)
+    cloud_id = _cloud_init_instance(root) or _metadata_instance(root, fetch, until, monotonic, wait)
     name = hostname if hostname is not None else os.uname().nodename
     own_name = name if _NAME.fullmatch(name) and name not in PLACEHOLDER_HOSTNAMES else ""
     instance = config.agent.instance or cloud_id or machine or own_name or "unknown"
@@ -113,12 +116,26 @@ def _cloud_init_instance(root: str) -> str:
     return value if isinstance(value, str) and _NAME.fullmatch(value) else ""
 
 
-def _metadata_instance(root: str, fetch: Fetch, deadline: float, monotonic: Callable[[], float]) -> str:
-    """The instance id by IMDSv2. Asked only where the firmware says EC2: elsewhere the address may hang, or lie."""
+def _metadata_instance(
+    root: str, fetch: Fetch, deadline: float, monotonic: Callable[[], float], wait: Callable[[float], None]
+) -> str:
+    """The instance id on EC2: as the hypervisor wrote it (Nitro), else by IMDSv2, asked until the network is up.
+
+    Asked only where the firmware says EC2: elsewhere the address may hang, or lie.
+    """
     if not is_ec2(root):
         return ""
-    value = Session(fetch, deadline, monotonic).get("meta-data/instance-id")
-    return value if value is not None and _NAME.fullmatch(value) else ""
+    tag = (_read_text(os.path.join(root, "sys/class/dmi/id/board_asset_tag"), 256) or "").strip()
+    if _EC2_ID.fullmatch(tag):
+        return tag
+    while True:
+        value = Session(fetch, deadline, monotonic).get("meta-data/instance-id")
+        if value is not None and _NAME.fullmatch(value):
+            return value
+        left = deadline - monotonic()
+        if left <= RETRY_SECONDS:
+            return ""
+        wait(RETRY_SECONDS)
 
 
 def is_ec2(root: str = "/") -> bool:
