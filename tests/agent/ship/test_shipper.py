@@ -105,6 +105,20 @@ def test_an_output_that_is_down_does_not_hold_up_another(tmp_path: Path, influxd
     assert stored(influxd1, database) == 10
 
 
+def test_each_output_gets_its_own_lanes(tmp_path: Path, influxd1: Influxd1) -> None:
+    drift, metrics = influxd1.new_database(), influxd1.new_database()
+    outputs = [
+        OutputOptions(url=influxd1.url, name="a", database=drift, lanes=("drift",)),
+        OutputOptions(url=influxd1.url, name="b", database=metrics, lanes=("metrics",)),
+    ]
+    with shipping(tmp_path, outputs) as (spool, shipper):
+        spool.put({"drift": lines(3, "drift"), "metrics": lines(10), "logs": lines(5, "logs")})
+        assert shipper.stop(10)
+        assert [output["written"] for output in shipper.status()["outputs"]] == [3, 10]
+    assert (stored(influxd1, drift, "drift"), stored(influxd1, drift)) == (3, 0)
+    assert (stored(influxd1, metrics, "drift"), stored(influxd1, metrics)) == (0, 10)
+
+
 def test_a_stop_with_the_server_down_is_prompt_and_keeps_everything(tmp_path: Path) -> None:
     outputs = [OutputOptions(url=f"http://127.0.0.1:{free_port()}")]
     with shipping(tmp_path, outputs) as (spool, shipper):
