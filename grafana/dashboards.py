@@ -18,6 +18,7 @@ from panels import SOURCE, WIDTH, Json, graph, override, panel, place, row, rows
 FOLDER: Final = Path(__file__).parent / "provisioning" / "dashboards"
 IN_GROUP: Final = '$timeFilter AND "group" =~ /^${group:regex}$/'
 ON_HOST: Final = '$timeFilter AND "host" =~ /^${host:regex}$/'
+ALL: Final = {"text": ["All"], "value": ["$__all"]}
 COUNTS: Final = ("added", "removed", "modified", "reverted", "logins")
 FRESH_SECONDS: Final = 60
 """An item first seen at most so long before its report is new: its later reports make no annotation."""
@@ -277,7 +278,7 @@ def fleet_dashboard() -> Json:
         "timezone": "browser",
         "templating": {
             "list": [
-                variable("group", "Group", groups, includeAll=True, allValue=".*", multi=True),
+                variable("group", "Group", groups, includeAll=True, allValue=".*", multi=True, current=ALL),
                 variable("host", "Host", hosts),
             ]
         },

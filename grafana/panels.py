@@ -47,7 +47,8 @@ def graph(
         defaults["max"] = most
     options = {"tooltip": {"mode": "multi", "sort": "desc"}, "legend": {"displayMode": "list", "placement": "bottom"}}
     config = {"defaults": defaults, "overrides": []}
-    return panel(title, "timeseries", targets, 8, 8, fieldConfig=config, options=options, interval=least or None)
+    more = {"interval": least} if least else {}
+    return panel(title, "timeseries", targets, 8, 8, fieldConfig=config, options=options, **more)
 
 
 def stat(title: str, target: Json, field: str, unit: str = "none", mappings: Sequence[object] = ()) -> Json:
