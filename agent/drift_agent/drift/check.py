@@ -15,6 +15,7 @@ from drift_agent.image import mounts
 from drift_agent.image.canonical import key_order
 from drift_agent.image.content import MAX_CONTENT_BYTES, Contents, folder_of, is_text
 from drift_agent.image.facts import FACTS, Context, Fact
+from drift_agent.image.hashing import Hasher
 from drift_agent.image.header import Header
 from drift_agent.image.manifest import Manifest
 from drift_agent.image.mounts import Mount
@@ -98,7 +99,11 @@ def check_tree(
     comparison = Comparison(header.policy)
     foreign = mounts.foreign(mounts.standing(root, header.policy), header.mounts)
     expected = Expected(manifest, manifest.blocks(), 2)
-    with Scan(root, header.policy, boundaries=frozenset(foreign)) as scan, _open_cache(cache, header, rehash) as known:
+    with (
+        Hasher() as hasher,
+        Scan(root, header.policy, boundaries=frozenset(foreign), hasher=hasher) as scan,
+        _open_cache(cache, header, rehash) as known,
+    ):
         told = 0
         for _ in comparison.files(expected, scan.entries() if known is None else scan.changes(known)):
             if progress is not None and comparison.scanned - told >= PROGRESS_STEP:

@@ -12,10 +12,12 @@ from drift_agent.image import mounts, osrelease
 from drift_agent.image.canonical import UNREADABLE, decode, encode
 from drift_agent.image.content import Contents, folder_of
 from drift_agent.image.facts import FACTS, Context, Fact
+from drift_agent.image.hashing import Hasher
 from drift_agent.image.header import Header, is_image_name
+from drift_agent.image.look import Entry
 from drift_agent.image.policy import Decision, Policy
 from drift_agent.image.rootfs import RootFiles
-from drift_agent.image.scan import Entry, Scan
+from drift_agent.image.scan import Scan
 from drift_agent.image.semantics import SEMANTICS
 from drift_agent.line_protocol import portable
 from drift_agent.model import Item
@@ -64,7 +66,10 @@ def bake(
             contents.create()
         with (
             tempfile.TemporaryFile(dir=folder) as body,
-            Scan(root, policy, boundaries=boundaries, keep=contents.put if keep_content else None) as scan,
+            Hasher() as hasher,
+            Scan(
+                root, policy, boundaries=boundaries, hasher=hasher, keep=contents.put if keep_content else None
+            ) as scan,
             RootFiles(root) as files,
         ):
             context = Context(files, image, policy.seals_account)

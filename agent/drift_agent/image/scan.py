@@ -5,22 +5,22 @@ neither mislead the scan nor lead it outside. What vanishes while it is looked a
 absent; what cannot be read is an entry with an error, never a silence.
 """
 
-import errno
 import os
 import stat
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from json.encoder import encode_basestring
 from typing import Final, Self
 
 from drift_agent.errors import InputError
 from drift_agent.image import inspect
-from drift_agent.image.canonical import XATTR, decode, encode, string_member
+from drift_agent.image.canonical import decode
 from drift_agent.image.globs import State
-from drift_agent.image.policy import ALL_ATTRIBUTES, Decision, Policy
+from drift_agent.image.hashing import Hasher
+from drift_agent.image.look import SWAPPED, Entry, Looker, Place, Seen, reason
+from drift_agent.image.policy import Policy
 from drift_agent.image.statcache import (
-    DESCEND,
     ENTERED,
     FRESH_NS,
     HIDDEN,
@@ -35,9 +35,7 @@ from drift_agent.image.statcache import (
     StatCache,
     pack,
     parts,
-    stat_key,
 )
-from drift_agent.model import AttributeValue, Item
 
 MAX_OPEN_FOLDERS: Final = 100
 """Ancestors beyond it are closed and opened again through `..`: a tree may be deeper than a process may have files."""
@@ -45,26 +43,10 @@ MAX_OPEN_FOLDERS: Final = 100
 MAX_CACHED_NAMES: Final = 20_000
 """A folder of more is not remembered: a record is held in memory whole."""
 
-_ATTEMPTS: Final = 3
+MAX_AHEAD: Final = 2048
+"""Entries that the walk may be ahead of one whose content is still being hashed."""
+
 _NO_STAT: Final[Stat] = (0, 0, 0, 0, 0)
-_SWAPPED: Final = frozenset((errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.ESTALE))
-
-
-class Entry:
-    """One entry of the tree that the policy does not ignore.
-
-    `line` is its canonical line; empty where not even a stat was possible. `error` says what of it could not be read
-    (its content, its list of names), `hidden_below` that the folder was not looked into.
-    """
-
-    __slots__ = ("decision", "error", "hidden_below", "key", "line")
-
-    def __init__(self, key: str, decision: Decision, line: bytes, error: str = "", hidden_below: bool = False) -> None:
-        self.key = key
-        self.decision = decision
-        self.line = line
-        self.error = error
-        self.hidden_below = hidden_below
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,42 +64,11 @@ class Run:
 
 
 @dataclass(slots=True)
-class _Folder:
-    """A folder on the way, what is still to come of it (names of folders to enter), and how to know it again."""
+class _Folder(Place):
+    """A folder on the way, how to know it again, and what is still to come of it (names of folders to enter)."""
 
-    descriptor: int
-    key: str
-    state: State
-    identity: tuple[int, int]
-    public: bool = True
-    """Whether every user may pass through it and all folders above."""
+    identity: tuple[int, int] = (0, 0)
     steps: Iterator[Entry | Run | str] = field(default_factory=lambda: iter(()))
-
-    def path_of(self, name: str) -> str:
-        return f"{self.key}/{name}" if self.key != "/" else f"/{name}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """One name as it was looked at: its entry (None where it is ignored), its stat, whether it is to be entered."""
-
-    name: str
-    entry: Entry | None
-    stat: Stat
-    enter: bool = False
-
-    @property
-    def way(self) -> int:
-        """How a cache hands it on."""
-        if self.entry is None:
-            return HIDDEN_DESCEND if self.enter else HIDDEN
-        if self.entry.decision.path_class == "sealed":
-            return SINGLE_DESCEND if self.enter else SINGLE
-        return DESCEND if self.enter else PLAIN
-
-
-class _SwappedError(Exception):
-    """The entry is not any more what the stat before had said."""
 
 
 class Scan:
@@ -134,6 +85,7 @@ class Scan:
         policy: Policy,
         *,
         boundaries: frozenset[str] = frozenset(),
+        hasher: Hasher | None = None,
         keep: Callable[[str, bytes], None] | None = None,
     ) -> None:
         """
@@ -142,9 +94,7 @@ class Scan:
         """
         self._policy = policy
         self._boundaries = boundaries
-        self._keep = keep
-        self._verdicts: dict[State, tuple[Decision, bool]] = {}
-        self._buffer = bytearray(inspect.BLOCK)
+        self._looker = Looker(policy, boundaries, hasher, keep)
         try:
             self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
@@ -164,20 +114,38 @@ class Scan:
 
     def entries(self, key: str = "/") -> Iterator[Entry]:
         """The entry at `key` and everything below it, in order; nothing where there is nothing."""
-        for event in self._events(key, None):
+        for event in self._finished(self._events(key, None)):
             assert isinstance(event, Entry)  # runs come out of a cache alone
             yield event
 
     def changes(self, cache: StatCache) -> Iterator[Entry | Run]:
         """Every entry from `/` down; what is as the cache knows it is not read, and comes in runs where it can."""
-        return self._events("/", cache)
+        return self._finished(self._events("/", cache))
 
     def entry(self, key: str) -> Entry | None:
         """The entry at `key` alone; None where there is nothing, or nothing that the policy compares."""
         parent, found = self._find(key)
         if parent is not None:
             os.close(parent.descriptor)
-        return found if isinstance(found, Entry) else None if found is None else found.entry
+        entry = found.entry if isinstance(found, Seen) else found
+        if entry is not None:
+            self._looker.finish(entry)
+        return entry
+
+    def _finished(self, events: Iterator[Entry | Run]) -> Iterator[Entry | Run]:
+        """The same events in the same order; the walk goes on while large files are hashed."""
+        ahead: deque[Entry | Run] = deque()
+        for event in events:
+            ahead.append(event)
+            while ahead and (len(ahead) > MAX_AHEAD or not _is_unfinished(ahead[0])):
+                yield self._finish(ahead.popleft())
+        while ahead:
+            yield self._finish(ahead.popleft())
+
+    def _finish(self, event: Entry | Run) -> Entry | Run:
+        if isinstance(event, Entry):
+            self._looker.finish(event)
+        return event
 
     # ---------------------------------------------------------------------------------------------- walking
 
@@ -197,13 +165,13 @@ class Scan:
                 if folder.descriptor >= 0:
                     os.close(folder.descriptor)
 
-    def _find(self, key: str) -> tuple[_Folder | None, _Seen | Entry | None]:
+    def _find(self, key: str) -> tuple[_Folder | None, Seen | Entry | None]:
         """Goes down to `key` without following a link: the folder that holds it, and what stands there.
 
         The root itself is held by a folder without a key, under the name `.`.
         """
         *parents, last = [".", *(name for name in key.split("/") if name)]
-        here = _Folder(os.dup(self._root), "", self._policy.top(), (0, 0))
+        here = _Folder(os.dup(self._root), "", self._policy.top())
         try:
             for name in parents:
                 path = "/" if name == "." else here.path_of(name)
@@ -212,13 +180,13 @@ class Scan:
                     return None, None
                 descriptor = os.open(name, inspect.OPEN_DIR, dir_fd=here.descriptor)
                 os.close(here.descriptor)
-                here = _Folder(descriptor, path, here.state if name == "." else here.state.child(name), (0, 0))
-            return here, self._look(here, last)
+                here = _Folder(descriptor, path, here.state if name == "." else here.state.child(name))
+            return here, self._looker.look(here, last)
         except OSError as error:
             os.close(here.descriptor)
-            if error.errno in _SWAPPED:
+            if error.errno in SWAPPED:
                 return None, None
-            return None, Entry(key, self._policy.decide(key), b"", _reason(error), hidden_below=True)
+            return None, Entry(key, self._policy.decide(key), b"", reason(error), hidden_below=True)
 
     def _below(self, stack: list[_Folder], cache: StatCache | None) -> Iterator[Entry | Run]:
         """What is still to come of the folders of `stack`, the last one first; the caller closes what stays open."""
@@ -249,21 +217,21 @@ class Scan:
         try:
             descriptor = os.open(name, inspect.OPEN_DIR, dir_fd=parent.descriptor)
         except OSError as error:
-            return self._late(key, state, _reason(error))
+            return self._late(key, state, reason(error))
         try:
             status = os.fstat(descriptor)
             names = _names(descriptor)
         except OSError as error:
             os.close(descriptor)
-            return self._late(key, state, _reason(error))
+            return self._late(key, state, reason(error))
         public = parent.public and bool(status.st_mode & stat.S_IXOTH)
-        folder = _Folder(descriptor, key, state, (status.st_dev, status.st_ino), public)
+        folder = _Folder(descriptor, key, state, public, (status.st_dev, status.st_ino))
         folder.steps = self._steps(folder, names) if cache is None else self._cached_steps(folder, names, cache)
         return folder
 
     def _late(self, key: str, state: State, why: str) -> Entry:
         """What is found out of a folder after its entry was handed on."""
-        return Entry(key, self._verdict(state)[0], b"", why, hidden_below=True)
+        return Entry(key, self._looker.verdict(state)[0], b"", why, hidden_below=True)
 
     @staticmethod
     def _open_again(parent: _Folder, child: _Folder) -> bool:
@@ -282,7 +250,7 @@ class Scan:
     def _steps(self, folder: _Folder, names: list[str]) -> Iterator[Entry | str]:
         """The entries of a folder, each folder's name behind its entry."""
         for name in names:
-            seen = self._look(folder, name)
+            seen = self._looker.look(folder, name)
             if seen is not None:
                 if seen.entry is not None:
                     yield seen.entry
@@ -316,12 +284,12 @@ class Scan:
     def _looked_at(self, folder: _Folder, names: list[str]) -> list[str]:
         """The names that are not ignored with all that may be below."""
         if folder.state.children_alike:
-            decision, descends = self._verdict(folder.state)
+            decision, descends = self._looker.verdict(folder.state)
             return names if decision.path_class != "ignored" or descends else []
         return [name for name in names if self._is_looked_at(folder.state.child(name))]
 
     def _is_looked_at(self, state: State) -> bool:
-        decision, descends = self._verdict(state)
+        decision, descends = self._looker.verdict(state)
         return decision.path_class != "ignored" or descends
 
     def _recorded_steps(self, folder: _Folder, record: Record, names: list[str]) -> Iterator[Entry | Run | str]:
@@ -331,7 +299,7 @@ class Scan:
         for number, count, lines in parts(record):
             name, way = names[number], record.ways[number]
             if way in (SINGLE, SINGLE_DESCEND):
-                yield Entry(folder.path_of(name), self._verdict(folder.state.child(name))[0], lines)
+                yield Entry(folder.path_of(name), self._looker.verdict(folder.state.child(name))[0], lines)
             elif lines:
                 yield Run(lines, count)
             if way in ENTERED:
@@ -343,174 +311,41 @@ class Scan:
         """Looks at what changed, remembers the folder anew, then hands everything on."""
         known = record.by_name() if record is not None else {}
         builder = RecordBuilder(time.time_ns() - FRESH_NS)
-        everything: list[_Seen] = []
+        everything: list[tuple[Seen, bytes | None]] = []
         complete = True
         for number, name in enumerate(names):
             now = packed[number * STAT_BYTES : (number + 1) * STAT_BYTES]
             stat_then, way, line = known.get(os.fsencode(name), (b"", PLAIN, b""))
-            same = stat_then == now
-            seen = self._as_known(folder, name, way, line) if same else self._look(folder, name)
-            if seen is None:
+            if stat_then == now:
+                everything.append((self._as_known(folder, name, way, line), now))
+            elif (seen := self._looker.look(folder, name)) is not None:
+                everything.append((seen, None))
+            else:
                 complete = False
-                continue
-            everything.append(seen)
-            if seen.entry is not None and (seen.entry.error or seen.entry.hidden_below):
-                complete = False
-            builder.add(name, now if same else None, seen.stat, seen.way, seen.entry.line if seen.entry else b"")
+        for seen, trusted in everything:  # only now: while the last are looked at, the first are hashed
+            line = b""
+            if seen.entry is not None:
+                self._looker.finish(seen.entry)
+                line = seen.entry.line
+                complete = complete and not seen.entry.error and not seen.entry.hidden_below
+            builder.add(seen.name, trusted, seen.stat, seen.way, line)
         if complete:
             cache.keep(builder.record(folder.key))
-        for seen in everything:
+        for seen, _ in everything:
             if seen.entry is not None:
                 yield seen.entry
             if seen.enter:
                 yield seen.name
 
-    def _as_known(self, folder: _Folder, name: str, way: int, line: bytes) -> _Seen:
+    def _as_known(self, folder: _Folder, name: str, way: int, line: bytes) -> Seen:
         entry = None
         if way not in (HIDDEN, HIDDEN_DESCEND):
-            entry = Entry(folder.path_of(name), self._verdict(folder.state.child(name))[0], line)
-        return _Seen(name, entry, _NO_STAT, way in ENTERED)
-
-    def _verdict(self, state: State) -> tuple[Decision, bool]:
-        """What holds in this state, and whether something below may be compared."""
-        verdict = self._verdicts.get(state)
-        if verdict is None:
-            verdict = self._verdicts[state] = (self._policy.decision(state), self._policy.descends(state))
-        return verdict
-
-    # ---------------------------------------------------------------------------------------------- looking
-
-    def _look(self, folder: _Folder, name: str) -> _Seen | None:
-        """What stands at `name` in a folder; None where nothing does, or only what is ignored with all below.
-
-        The name `.` stands for the folder without a key: the root.
-        """
-        state = folder.state if name == "." else folder.state.child(name)
-        decision, descends = self._verdict(state)
-        if decision.path_class == "ignored" and not descends:
-            return None
-        key = "/" if name == "." else folder.path_of(name)
-        for _ in range(_ATTEMPTS):
-            try:
-                status = os.stat(name, dir_fd=folder.descriptor, follow_symlinks=False)
-                if stat.S_ISDIR(status.st_mode):
-                    return self._look_at_folder(folder, name, key, state, status)
-                if decision.path_class == "ignored":
-                    return _Seen(name, None, stat_key(status))
-                if stat.S_ISREG(status.st_mode):
-                    return self._look_at_file(folder, name, key, decision, status)
-                return _Seen(name, self._look_at_other(folder, name, key, decision, status), stat_key(status))
-            except FileNotFoundError:
-                return None
-            except _SwappedError:
-                continue
-            except OSError as error:
-                return _Seen(name, Entry(key, decision, b"", _reason(error), hidden_below=True), _NO_STAT)
-        changing = "changed each time it was looked at"
-        return _Seen(name, Entry(key, decision, b"", changing, hidden_below=True), _NO_STAT)
-
-    def _look_at_folder(self, parent: _Folder, name: str, key: str, state: State, status: os.stat_result) -> _Seen:
-        decision, descends = self._verdict(state)
-        descriptor = self._open(name, inspect.OPEN_DIR, parent)
-        if isinstance(descriptor, str):
-            line = _line(key, decision, inspect.stat_attributes(status))
-            return _Seen(name, Entry(key, decision, line, descriptor, hidden_below=True), stat_key(status))
-        error = ""
-        attributes: dict[str, AttributeValue] = {}
-        try:
-            status = os.fstat(descriptor)
-            attributes = _extended(descriptor, decision.attributes)
-        except OSError as failure:
-            error = _reason(failure)
-        finally:
-            os.close(descriptor)
-        enter = descends and key not in self._boundaries
-        if decision.path_class == "ignored":
-            return _Seen(name, None, stat_key(status), enter)
-        if not attributes and decision.attributes is ALL_ATTRIBUTES and not error:
-            line = (
-                f'{{"kind":"file",{_key_member(key)},"type":"dir","mode":"{stat.S_IMODE(status.st_mode):04o}"'
-                f',"uid":{status.st_uid},"gid":{status.st_gid}}}\n'
-            ).encode()
-        else:
-            line = _line(key, decision, {**inspect.stat_attributes(status), **attributes})
-        entry = Entry(key, decision, line, error, hidden_below=key in self._boundaries)
-        return _Seen(name, entry, stat_key(status), enter)
-
-    def _look_at_file(self, folder: _Folder, name: str, key: str, decision: Decision, status: os.stat_result) -> _Seen:
-        wanted = decision.attributes
-        if wanted.isdisjoint(_NEED_OPEN):
-            line = _line(key, decision, inspect.stat_attributes(status))
-            return _Seen(name, Entry(key, decision, line), stat_key(status))
-        descriptor = self._open(name, inspect.OPEN_FILE, folder)
-        if isinstance(descriptor, str):
-            line = _line(key, decision, inspect.stat_attributes(status))
-            return _Seen(name, Entry(key, decision, line, descriptor), stat_key(status))
-        attributes: dict[str, AttributeValue] = {}
-        digest = error = ""
-        try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise _SwappedError
-            attributes = _extended(descriptor, wanted)
-            if "sha256" in wanted:
-                content, digest = inspect.digest(descriptor, status.st_size, self._buffer)
-                if content is not None and self._keep is not None and _is_public(folder, status, decision):
-                    self._keep(digest, content)
-        except OSError as failure:
-            error = _reason(failure)
-        finally:
-            os.close(descriptor)
-        if not attributes and wanted is ALL_ATTRIBUTES and not error:
-            return _Seen(name, Entry(key, decision, _file_line(key, status, digest)), stat_key(status))
-        if digest:
-            attributes["sha256"] = digest
-        line = _line(key, decision, {**inspect.stat_attributes(status), **attributes})
-        return _Seen(name, Entry(key, decision, line, error), stat_key(status))
-
-    def _look_at_other(self, folder: _Folder, name: str, key: str, decision: Decision, status: os.stat_result) -> Entry:
-        attributes = inspect.stat_attributes(status)
-        error = ""
-        if attributes["type"] == "link":
-            try:
-                attributes["target"] = os.readlink(name, dir_fd=folder.descriptor)
-            except OSError as failure:
-                if failure.errno in _SWAPPED or failure.errno == errno.EINVAL:
-                    raise _SwappedError from None
-                error = _reason(failure)
-        if "xattr" in decision.attributes:
-            try:
-                attributes.update(inspect.xattrs(f"/proc/self/fd/{folder.descriptor}/{name}"))
-            except OSError as failure:
-                error = error or _reason(failure)
-        return Entry(key, decision, _line(key, decision, attributes), error)
-
-    @staticmethod
-    def _open(name: str, how: int, folder: _Folder) -> int | str:
-        """A descriptor, or why there is none."""
-        try:
-            return os.open(name, how, dir_fd=folder.descriptor)
-        except OSError as error:
-            if error.errno in _SWAPPED:
-                raise _SwappedError from None
-            return _reason(error)
+            entry = Entry(folder.path_of(name), self._looker.verdict(folder.state.child(name))[0], line)
+        return Seen(name, entry, _NO_STAT, way in ENTERED)
 
 
-_NEED_OPEN: Final = frozenset(("sha256", "flags", "xattr"))
-
-
-def _is_public(folder: _Folder, status: os.stat_result, decision: Decision) -> bool:
-    return decision.path_class == "frozen" and folder.public and bool(status.st_mode & stat.S_IROTH)
-
-
-def _extended(descriptor: int, wanted: frozenset[str]) -> dict[str, AttributeValue]:
-    """What a stat does not say, of an open file or folder."""
-    attributes: dict[str, AttributeValue] = {}
-    if "flags" in wanted and (flags := inspect.flags(descriptor)):
-        attributes["flags"] = flags
-    if "xattr" in wanted:
-        attributes.update(inspect.xattrs(descriptor))
-    return attributes
+def _is_unfinished(event: Entry | Run) -> bool:
+    return isinstance(event, Entry) and event.unfinished is not None
 
 
 def _names(descriptor: int) -> list[str]:
@@ -521,29 +356,3 @@ def _names(descriptor: int) -> list[str]:
     else:  # code points sort as UTF-8 does, but for the surrogates that stand for other bytes
         names.sort(key=os.fsencode)
     return names
-
-
-def _key_member(key: str) -> str:
-    return f'"key":{encode_basestring(key)}' if key.isascii() else string_member("key", key)
-
-
-def _file_line(key: str, status: os.stat_result, digest: str) -> bytes:
-    """`encode` for the most frequent case: a file with every attribute, and neither flags nor xattrs."""
-    return (
-        f'{{"kind":"file",{_key_member(key)},"type":"file","mode":"{stat.S_IMODE(status.st_mode):04o}"'
-        f',"uid":{status.st_uid},"gid":{status.st_gid},"nlink":{status.st_nlink},"sha256":"{digest}"}}\n'
-    ).encode()
-
-
-def _line(key: str, decision: Decision, attributes: dict[str, AttributeValue]) -> bytes:
-    """The canonical line of the attributes that the decision wants."""
-    wanted = decision.attributes
-    if wanted is not ALL_ATTRIBUTES:
-        attributes = {
-            name: value for name, value in attributes.items() if ("xattr" if name.startswith(XATTR) else name) in wanted
-        }
-    return encode(Item("file", key, attributes))
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror or type(error).__name__

@@ -1,0 +1,313 @@
+"""One name in an open folder → its entry: what a stat says, and what has to be opened for it.
+
+The name is looked at by the folder's descriptor and never followed. What vanishes while it is looked at is looked at
+again, and is then absent; what cannot be read is an entry with an error, never a silence.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from json.encoder import encode_basestring
+from typing import Final
+
+from drift_agent.image import inspect
+from drift_agent.image.canonical import XATTR, encode, string_member
+from drift_agent.image.globs import State
+from drift_agent.image.hashing import MIN_BYTES, Hasher, Ticket
+from drift_agent.image.policy import ALL_ATTRIBUTES, Decision, Policy
+from drift_agent.image.statcache import (
+    DESCEND,
+    HIDDEN,
+    HIDDEN_DESCEND,
+    PLAIN,
+    SINGLE,
+    SINGLE_DESCEND,
+    Stat,
+    stat_key,
+)
+from drift_agent.model import AttributeValue, Item
+
+SWAPPED: Final = frozenset((errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.ESTALE))
+"""How an open fails where something else, or nothing, stands since the stat."""
+
+_ATTEMPTS: Final = 3
+_NO_STAT: Final[Stat] = (0, 0, 0, 0, 0)
+_NEED_OPEN: Final = frozenset(("sha256", "flags", "xattr"))
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """What a file's entry will be made of, but for its digest."""
+
+    ticket: Ticket
+    status: os.stat_result
+    attributes: dict[str, AttributeValue]
+
+
+class Entry:
+    """One entry of the tree that the policy does not ignore.
+
+    `line` is its canonical line; empty where not even a stat was possible. `error` says what of it could not be read
+    (its content, its list of names), `hidden_below` that the folder was not looked into. While it is `unfinished` its
+    content is being hashed, and it has no line: `Looker.finish` waits for that.
+    """
+
+    __slots__ = ("decision", "error", "hidden_below", "key", "line", "unfinished")
+
+    def __init__(self, key: str, decision: Decision, line: bytes, error: str = "", hidden_below: bool = False) -> None:
+        self.key = key
+        self.decision = decision
+        self.line = line
+        self.error = error
+        self.hidden_below = hidden_below
+        self.unfinished: Unfinished | None = None
+
+
+@dataclass(slots=True)
+class Place:
+    """An open folder: its descriptor (-1 while it is given up), its key, where the policy stands in it.
+
+    `public` says whether every user may pass through it and all folders above.
+    """
+
+    descriptor: int
+    key: str
+    state: State
+    public: bool = True
+
+    def path_of(self, name: str) -> str:
+        """The key of a name in it."""
+        return f"{self.key}/{name}" if self.key != "/" else f"/{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One name as it was looked at: its entry (None where it is ignored), its stat, whether it is to be entered."""
+
+    name: str
+    entry: Entry | None
+    stat: Stat
+    enter: bool = False
+
+    @property
+    def way(self) -> int:
+        """How a cache hands it on."""
+        if self.entry is None:
+            return HIDDEN_DESCEND if self.enter else HIDDEN
+        if self.entry.decision.path_class == "sealed":
+            return SINGLE_DESCEND if self.enter else SINGLE
+        return DESCEND if self.enter else PLAIN
+
+
+class _SwappedError(Exception):
+    """The entry is not any more what the stat before had said."""
+
+
+class Looker:
+    """Looks at names under one policy; large files go to `hasher`, if there is one.
+
+    At `boundaries` something foreign is mounted: they are not entered. `keep` is given digest and content of small
+    frozen files that every user may read.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        boundaries: frozenset[str],
+        hasher: Hasher | None,
+        keep: Callable[[str, bytes], None] | None,
+    ) -> None:
+        self._policy = policy
+        self._boundaries = boundaries
+        self._hasher = hasher
+        self._keep = keep
+        self._verdicts: dict[State, tuple[Decision, bool]] = {}
+        self._buffer = bytearray(inspect.BLOCK)
+
+    def verdict(self, state: State) -> tuple[Decision, bool]:
+        """What holds in this state, and whether something below may be compared."""
+        verdict = self._verdicts.get(state)
+        if verdict is None:
+            verdict = self._verdicts[state] = (self._policy.decision(state), self._policy.descends(state))
+        return verdict
+
+    def look(self, folder: Place, name: str) -> Seen | None:
+        """What stands at `name` in a folder; None where nothing does, or only what is ignored with all below.
+
+        The name `.` stands for the folder without a key: the root.
+        """
+        state = folder.state if name == "." else folder.state.child(name)
+        decision, descends = self.verdict(state)
+        if decision.path_class == "ignored" and not descends:
+            return None
+        key = "/" if name == "." else folder.path_of(name)
+        for _ in range(_ATTEMPTS):
+            try:
+                status = os.stat(name, dir_fd=folder.descriptor, follow_symlinks=False)
+                if stat.S_ISDIR(status.st_mode):
+                    return self._at_folder(folder, name, key, state, status)
+                if decision.path_class == "ignored":
+                    return Seen(name, None, stat_key(status))
+                if stat.S_ISREG(status.st_mode):
+                    return self._at_file(folder, name, key, decision, status)
+                return Seen(name, self._at_other(folder, name, key, decision, status), stat_key(status))
+            except FileNotFoundError:
+                return None
+            except _SwappedError:
+                continue
+            except OSError as error:
+                return Seen(name, Entry(key, decision, b"", reason(error), hidden_below=True), _NO_STAT)
+        changing = "changed each time it was looked at"
+        return Seen(name, Entry(key, decision, b"", changing, hidden_below=True), _NO_STAT)
+
+    def finish(self, entry: Entry) -> None:
+        """Waits until the entry's content is hashed, and makes its line."""
+        unfinished = entry.unfinished
+        if unfinished is None or self._hasher is None:
+            return
+        digest = ""
+        try:
+            digest = self._hasher.result(unfinished.ticket)
+        except OSError as failure:
+            entry.error = reason(failure)
+        entry.unfinished = None
+        entry.line = _file_line(entry.key, entry.decision, unfinished.status, unfinished.attributes, digest)
+
+    def _at_folder(self, parent: Place, name: str, key: str, state: State, status: os.stat_result) -> Seen:
+        decision, descends = self.verdict(state)
+        descriptor = self._open(name, inspect.OPEN_DIR, parent)
+        if isinstance(descriptor, str):
+            line = _line(key, decision, inspect.stat_attributes(status))
+            return Seen(name, Entry(key, decision, line, descriptor, hidden_below=True), stat_key(status))
+        error = ""
+        attributes: dict[str, AttributeValue] = {}
+        try:
+            status = os.fstat(descriptor)
+            attributes = _extended(descriptor, decision.attributes)
+        except OSError as failure:
+            error = reason(failure)
+        finally:
+            os.close(descriptor)
+        enter = descends and key not in self._boundaries
+        if decision.path_class == "ignored":
+            return Seen(name, None, stat_key(status), enter)
+        if not attributes and decision.attributes is ALL_ATTRIBUTES and not error:
+            line = (
+                f'{{"kind":"file",{_key_member(key)},"type":"dir","mode":"{stat.S_IMODE(status.st_mode):04o}"'
+                f',"uid":{status.st_uid},"gid":{status.st_gid}}}\n'
+            ).encode()
+        else:
+            line = _line(key, decision, {**inspect.stat_attributes(status), **attributes})
+        entry = Entry(key, decision, line, error, hidden_below=key in self._boundaries)
+        return Seen(name, entry, stat_key(status), enter)
+
+    def _at_file(self, folder: Place, name: str, key: str, decision: Decision, status: os.stat_result) -> Seen:
+        wanted = decision.attributes
+        if wanted.isdisjoint(_NEED_OPEN):
+            line = _line(key, decision, inspect.stat_attributes(status))
+            return Seen(name, Entry(key, decision, line), stat_key(status))
+        descriptor = self._open(name, inspect.OPEN_FILE, folder)
+        if isinstance(descriptor, str):
+            line = _line(key, decision, inspect.stat_attributes(status))
+            return Seen(name, Entry(key, decision, line, descriptor), stat_key(status))
+        attributes: dict[str, AttributeValue] = {}
+        digest = error = ""
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise _SwappedError
+            attributes = _extended(descriptor, wanted)
+            if "sha256" in wanted and status.st_size >= MIN_BYTES and self._hasher is not None:
+                ticket = self._hasher.submit(descriptor, status.st_size)
+                if ticket is not None:
+                    descriptor = -1
+                    entry = Entry(key, decision, b"")
+                    entry.unfinished = Unfinished(ticket, status, attributes)
+                    return Seen(name, entry, stat_key(status))
+            if "sha256" in wanted:
+                content, digest = inspect.digest(descriptor, status.st_size, self._buffer)
+                if content is not None and self._keep is not None and _is_public(folder, status, decision):
+                    self._keep(digest, content)
+        except OSError as failure:
+            error = reason(failure)
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)
+        line = _file_line(key, decision, status, attributes, digest)
+        return Seen(name, Entry(key, decision, line, error), stat_key(status))
+
+    def _at_other(self, folder: Place, name: str, key: str, decision: Decision, status: os.stat_result) -> Entry:
+        attributes = inspect.stat_attributes(status)
+        error = ""
+        if attributes["type"] == "link":
+            try:
+                attributes["target"] = os.readlink(name, dir_fd=folder.descriptor)
+            except OSError as failure:
+                if failure.errno in SWAPPED or failure.errno == errno.EINVAL:
+                    raise _SwappedError from None
+                error = reason(failure)
+        if "xattr" in decision.attributes:
+            try:
+                attributes.update(inspect.xattrs(f"/proc/self/fd/{folder.descriptor}/{name}"))
+            except OSError as failure:
+                error = error or reason(failure)
+        return Entry(key, decision, _line(key, decision, attributes), error)
+
+    @staticmethod
+    def _open(name: str, how: int, folder: Place) -> int | str:
+        """A descriptor, or why there is none."""
+        try:
+            return os.open(name, how, dir_fd=folder.descriptor)
+        except OSError as error:
+            if error.errno in SWAPPED:
+                raise _SwappedError from None
+            return reason(error)
+
+
+def _is_public(folder: Place, status: os.stat_result, decision: Decision) -> bool:
+    return decision.path_class == "frozen" and folder.public and bool(status.st_mode & stat.S_IROTH)
+
+
+def _extended(descriptor: int, wanted: frozenset[str]) -> dict[str, AttributeValue]:
+    """What a stat does not say, of an open file or folder."""
+    attributes: dict[str, AttributeValue] = {}
+    if "flags" in wanted and (flags := inspect.flags(descriptor)):
+        attributes["flags"] = flags
+    if "xattr" in wanted:
+        attributes.update(inspect.xattrs(descriptor))
+    return attributes
+
+
+def _key_member(key: str) -> str:
+    return f'"key":{encode_basestring(key)}' if key.isascii() else string_member("key", key)
+
+
+def _file_line(
+    key: str, decision: Decision, status: os.stat_result, attributes: dict[str, AttributeValue], digest: str
+) -> bytes:
+    """The line of a file; the most frequent case, every attribute and neither flags nor xattrs, without detours."""
+    if digest and not attributes and decision.attributes is ALL_ATTRIBUTES:
+        return (
+            f'{{"kind":"file",{_key_member(key)},"type":"file","mode":"{stat.S_IMODE(status.st_mode):04o}"'
+            f',"uid":{status.st_uid},"gid":{status.st_gid},"nlink":{status.st_nlink},"sha256":"{digest}"}}\n'
+        ).encode()
+    if digest:
+        attributes = {**attributes, "sha256": digest}
+    return _line(key, decision, {**inspect.stat_attributes(status), **attributes})
+
+
+def _line(key: str, decision: Decision, attributes: dict[str, AttributeValue]) -> bytes:
+    """The canonical line of the attributes that the decision wants."""
+    wanted = decision.attributes
+    if wanted is not ALL_ATTRIBUTES:
+        attributes = {
+            name: value for name, value in attributes.items() if ("xattr" if name.startswith(XATTR) else name) in wanted
+        }
+    return encode(Item("file", key, attributes))
+
+
+def reason(error: OSError) -> str:
+    """What the system says of an error."""
+    return error.strerror or type(error).__name__

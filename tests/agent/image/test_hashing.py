@@ -1,0 +1,81 @@
+"""Hashing beside the walk: every file's digest, whoever makes it, and no descriptor left behind."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from drift_agent.image.hashing import MAX_OUTSTANDING, MIN_BYTES, Hasher, Ticket
+from drift_agent.image.policy import Policy
+from drift_agent.image.scan import Scan
+from trees import make_tree
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def opened(path: Path) -> tuple[int, int]:
+    return os.open(path, os.O_RDONLY), path.stat().st_size
+
+
+def test_each_file_gets_its_own_digest(tmp_path: Path) -> None:
+    with Hasher() as hasher:
+        tickets: list[tuple[str, Ticket]] = []
+        for number in range(20):
+            text = str(number) * (MIN_BYTES * (1 + number % 3))
+            (tmp_path / str(number)).write_text(text)
+            ticket = hasher.submit(*opened(tmp_path / str(number)))
+            assert ticket is not None
+            tickets.append((digest(text), ticket))
+        for expected, ticket in reversed(tickets):
+            assert hasher.result(ticket) == expected
+
+
+def test_too_many_stay_with_their_caller_and_who_asks_first_hashes(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("x")
+    hasher = Hasher(threads=1)
+    hasher.close()  # nobody takes from the queue
+    tickets = [hasher.submit(*opened(tmp_path / "f")) for _ in range(MAX_OUTSTANDING)]
+    extra = opened(tmp_path / "f")
+    assert hasher.submit(*extra) is None
+    os.close(extra[0])
+    for ticket in tickets:
+        assert ticket is not None
+        assert hasher.result(ticket) == digest("x")
+
+
+def test_an_error_comes_to_who_asks(tmp_path: Path) -> None:
+    with Hasher() as hasher:
+        ticket = hasher.submit(os.open(tmp_path, os.O_RDONLY), 1)
+        assert ticket is not None
+        with pytest.raises(IsADirectoryError):
+            hasher.result(ticket)
+
+
+def test_nothing_is_left_open(tmp_path: Path) -> None:
+    make_tree(tmp_path, {str(number): "x" * MIN_BYTES for number in range(60)})
+    before = set(os.listdir("/proc/self/fd"))
+    for given_up in (False, True):
+        with Hasher() as hasher, Scan(str(tmp_path), Policy.of([]), hasher=hasher) as scan:
+            entries = scan.entries()
+            if given_up:
+                next(entries)
+                del entries
+            else:
+                assert len(list(entries)) == 61
+        assert set(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_scan_with_threads_says_what_one_without_says(tmp_path: Path) -> None:
+    tree = {name: {str(number): name * (number * 9000) for number in range(12)} for name in "abc"}
+    make_tree(tmp_path, tree)
+    with Scan(str(tmp_path), Policy.of([])) as scan:
+        plain = [(entry.key, entry.line) for entry in scan.entries()]
+    for threads in (1, 3):
+        with Hasher(threads) as hasher, Scan(str(tmp_path), Policy.of([]), hasher=hasher) as scan:
+            assert [(entry.key, entry.line) for entry in scan.entries()] == plain
+            one = scan.entry("/a/11")
+            assert one is not None
+            assert (one.key, one.line) in plain
