@@ -127,7 +127,8 @@ def _table(verdicts: Sequence[Verdict], now: int) -> str:
 def _row(verdict: Verdict, now: int) -> str:
     host = f"<small>{_short(verdict.host)}</small>" if verdict.host not in ("", verdict.instance) else ""
     why = "; ".join(text(reason.text) for reason in verdict.reasons)
-    link = escape(f"/instance?{urlencode({'name': verdict.instance}, errors='surrogateescape')}")
+    name = verdict.instance.encode("utf-8", "surrogatepass")  # a name of no text at all must not break the page
+    link = escape(f"/instance?{urlencode({'name': name})}")
     return (
         f'<tr><td>{_badge(verdict.state)}</td><td><a href="{link}">{_short(verdict.instance) or "?"}</a>{host}</td>'
         f'<td data-label="Image">{_short(verdict.image) or "?"}</td><td data-label="Group">{_short(verdict.group)}</td>'

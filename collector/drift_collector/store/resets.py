@@ -52,7 +52,7 @@ def resets_of(seals: Iterable[SealSeen], twice: Iterable[Twice] = ()) -> tuple[R
         )
         for each in twice
     ]
-    ordered = sorted(boots, key=lambda key: (key[0], first[key]))
+    ordered = sorted(boots, key=lambda key: (key[0], first[key], key[1]))
     for before, after in pairwise(ordered):
         new_boot = boots[before].isdisjoint(boots[after])
         if before[0] != after[0]:

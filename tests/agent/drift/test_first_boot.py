@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import need
 from drift_agent.drift.check import CheckResult, check_tree
 from drift_agent.image import osrelease
 from drift_agent.image.manifest import Manifest
@@ -222,13 +223,14 @@ def test_a_change_of_what_first_boot_sets_is_told_with_its_class(root: Path, man
     assert after[key] != before.get(key)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="takes root to set capabilities and flags")
 @pytest.mark.parametrize(
     ("command", "attribute"),
     [(["setcap", "cap_net_raw+ep"], "xattr.security.capability"), (["chattr", "+i"], "flags")],
 )
 def test_capabilities_and_flags_are_seen(root: Path, manifest: Manifest, command: list[str], attribute: str) -> None:
     path = root / "usr/bin/ping"
+    need.root()
+    need.program(command[0], {"setcap": "libcap2-bin", "chattr": "e2fsprogs"}[command[0]])
     try:
         done = subprocess.run([*command, str(path)], capture_output=True, check=False)
         if done.returncode != 0:

@@ -19,7 +19,7 @@ T0 = 1_700_000_000_000_000_000
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     need.root()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(tmp_path)]
+    mount = [need.program("mount"), "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(tmp_path)]
     if subprocess.run(mount, check=False, capture_output=True).returncode:
         need.absent("leave to mount a tmpfs")
     yield tmp_path
