@@ -161,11 +161,11 @@ class LogOptions:
     name: str = option("", as_text, "measurement, or the tag `log` of access logs (the file's stem)")
     tags: tuple[str, ...] = option((), as_texts, "JSON keys, or named groups, that become tags")
     from_: str = option("auto", as_text, "auto, beginning or end: where files start that are there at the first start")
-    pattern: str = option("", as_text, 'regular expression of `format = "regex"`')
+    pattern: str = option("", as_text, 'expression of `format = "regex"`; elsewhere, of the only messages that count')
     multiline_start: str = option("", as_text, "regular expression of a record's first line")
     time_key: str = option("", as_text, "JSON key that holds the time")
     routes: Mapping[str, str] = option({}, as_tags, "route = regular expression of the paths that belong to it")
-    severities: tuple[str, ...] = option((), as_texts, "severities whose raw lines are shipped")
+    severities: tuple[str, ...] = option((), as_texts, "severities whose raw lines are shipped (all)")
 
 
 @dataclass(frozen=True, slots=True)

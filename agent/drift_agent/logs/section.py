@@ -103,15 +103,6 @@ class JournalSection:
         self._journal.close()
 
 
-def check(options: LogOptions, index: int) -> None:
-    """Everything about a section that can be wrong before a line is read.
-
-    Raises:
-        ConfigError: naming the section's key.
-    """
-    make_section(options, index, "", {}, Stamps()).close()
-
-
 def make_section(
     options: LogOptions,
     index: int,

@@ -37,6 +37,7 @@ LOG: Final = logging.getLogger("driftline.logs")
 BLOCK_BYTES: Final = 256 << 10
 MAX_POLL_BYTES: Final = 4 << 20
 AUTO_BYTES: Final = 16 << 20
+MAX_LOST: Final = 100
 DELETED_IDLE: Final = 60.0
 """s without a new line after which a deleted file is let go."""
 LOST_AGE: Final = 3600.0
@@ -128,6 +129,8 @@ class Tail:
                     lost |= self._retire(file, monotonic)
             else:
                 file.path = one.path
+        forgotten = [file for file in self._files if file.lost][:-MAX_LOST]
+        self._files = [file for file in self._files if file not in forgotten]
         # A copy of a content that is lost is looked at anew: it may be the only place now where the rest can be read.
         self._files = [file for file in self._files if file.role != "copy" or file.ordinal not in lost]
 

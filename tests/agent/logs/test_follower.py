@@ -1,6 +1,8 @@
 """All sections together: points and offsets in one batch, given again until it is kept."""
 
 import random
+import re
+import textwrap
 from collections import Counter
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 
 import rotation
 from drift_agent.config import LogOptions
+from drift_agent.config_file import load
 from drift_agent.errors import ConfigError
 from drift_agent.logs.follower import Batch, Follower
 from drift_agent.model import Point
@@ -180,3 +183,13 @@ def test_the_type_of_a_field_survives_a_restart(tmp_path: Path) -> None:
 def test_a_mistake_in_a_section_names_it(options: LogOptions, problem: str) -> None:
     with pytest.raises(ConfigError, match=problem):
         Follower([options], {}, FakeClock())
+
+
+def test_the_sections_that_the_documentation_shows_can_be_followed(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs/logs.md").read_text()
+    blocks = re.findall(r"(?:^    .*\n|^\n)+", page, re.MULTILINE)
+    shown = [textwrap.dedent(block) for block in blocks if "[[logs]]" in block]
+    (tmp_path / "agent.toml").write_text("\n".join(shown))
+    options = load(str(tmp_path / "agent.toml"), {}).logs
+    assert len(options) >= 5
+    Follower(options, {}, FakeClock()).close()
