@@ -39,7 +39,7 @@ lock: $(STAMP)
 	@scripts/lock
 
 wheel: $(STAMP)
-	@$(BIN)/python -m build --wheel
+	@$(BIN)/python -m build --wheel --no-isolation
 
 clean:
 	@rm -rf .venv dist build .mypy_cache .ruff_cache .hypothesis
