@@ -1,5 +1,6 @@
 """The collector as one thing that is started and stopped: store, application, housekeeping."""
 
+import logging
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -99,6 +100,8 @@ class Collector:
 
     def close(self) -> None:
         """Lets requests under way end (at most some seconds), then gives everything back; may be called twice."""
+        # From here on, what is cut off is meant to be.
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         self._server.should_exit = True
         self.stopped.set()
         for thread in self._threads:
@@ -142,7 +145,7 @@ class Collector:
 def _config(app: ASGIApp, options: Options) -> uvicorn.Config:
     config = uvicorn.Config(
         app,
-        log_level="critical",
+        log_level="error",  # what is unexpected shows, with its traceback
         access_log=False,
         server_header=False,
         lifespan="off",
