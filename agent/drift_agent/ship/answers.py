@@ -147,7 +147,7 @@ def _retry_after(answer: Answer, now_ns: int) -> float:
 # ---------------------------------------------------------------------------------- 400 and 422: which lines were bad
 
 _UNABLE: Final = "unable to parse '"
-_DROPPED: Final = re.compile(r"dropped=(\d{1,9})\b")
+_DROPPED: Final = re.compile(r" ?dropped=(\d{1,9})\s*$")
 
 
 def _bad_request(answer: Answer, lines: Sequence[bytes], reason: str) -> Outcome:
@@ -155,14 +155,17 @@ def _bad_request(answer: Answer, lines: Sequence[bytes], reason: str) -> Outcome
     data = answer.document().get("data")
     if data is not None:
         return _named_by_v3(data, lines, reason)
-    stored = "partial write" in message
+    # What comes after the first quotation is text of ours: a line may well say "partial write" itself.
+    partial = "partial write" in message.partition(_UNABLE)[0]
+    tail = _DROPPED.search(message) if partial else None
+    dropped = int(tail.group(1)) if tail is not None else 0
     known = {line.decode(errors="replace"): line for line in lines}
-    named = {known[text]: why for text, why in _unparsable(message, known)}
+    named = {known[text]: why for text, why in _unparsable(message[: tail.start() if tail else None], known)}
     if named:
-        return NamedLines(named, stored)
-    dropped = _DROPPED.search(message)
-    if stored and dropped is not None:
-        return SomeDropped(int(dropped.group(1)), reason)
+        # Where fewer are named than were dropped, the rest is sent again: it names the next ones.
+        return NamedLines(named, partial and dropped <= sum(line in named for line in lines))
+    if partial and tail is not None:
+        return SomeDropped(dropped, reason)
     return BadBody(reason)
 
 

@@ -109,13 +109,32 @@ BAD, WORSE, GOOD = b"m v=x 1", b"it's': bad", b"m v=1 1"
 
 def test_version_1_names_lines_and_has_stored_the_rest() -> None:
     said = f"partial write: unable to parse '{BAD.decode()}': invalid number dropped=0"
-    assert outcome(400, {"error": said}, lines=(BAD, GOOD)) == NamedLines({BAD: "invalid number dropped=0"}, True)
+    assert outcome(400, {"error": said}, lines=(BAD, GOOD)) == NamedLines({BAD: "invalid number"}, True)
 
 
 def test_version_2_names_every_line_and_has_stored_nothing() -> None:
     said = f"unable to parse '{BAD.decode()}': invalid number\nunable to parse '{WORSE.decode()}': missing fields"
     named = {BAD: "invalid number", WORSE: "missing fields"}
     assert outcome(400, {"code": "invalid", "message": said}, lines=(BAD, GOOD, WORSE)) == NamedLines(named, False)
+
+
+def test_where_fewer_lines_are_named_than_were_dropped_the_rest_is_sent_again() -> None:
+    said = f"partial write: unable to parse '{BAD.decode()}': invalid number\n… and 1 more dropped=2"
+    assert outcome(400, {"error": said}, lines=(BAD, GOOD, WORSE)) == NamedLines({BAD: "invalid number"}, False)
+
+
+TRAPS = st.sampled_from(("partial write: ", "unable to parse '", "': ", "dropped=7", "'", ":", " ", "x", "\\", "é"))
+TRICKY = st.lists(st.lists(TRAPS, min_size=1).map("".join), min_size=1, max_size=8, unique=True)
+
+
+@given(texts=TRICKY, data=st.data())
+def test_no_text_within_a_line_confuses_which_were_named(texts: list[str], data: st.DataObject) -> None:
+    lines = tuple(f'm s="{text}" {n}'.encode() for n, text in enumerate(texts))
+    bad = data.draw(st.sets(st.sampled_from(lines), min_size=1))
+    said = "\n".join(f"unable to parse '{line.decode()}': invalid" for line in lines if line in bad)
+    named = dict.fromkeys(bad, "invalid")
+    assert outcome(400, {"message": said}, lines=lines) == NamedLines(named, False)
+    assert outcome(400, {"error": f"partial write: {said} dropped=0"}, lines=lines) == NamedLines(named, True)
 
 
 @pytest.mark.parametrize("status", [400, 422])

@@ -157,6 +157,19 @@ def test_lines_whose_type_conflicts_are_the_only_ones_lost(real: Real, way: Make
     assert not stored(server, options.database) & {"5", "6", "40"}
 
 
+def test_of_lines_that_are_bad_in_different_ways_each_is_found(real: Real, way: MakeWay) -> None:
+    """InfluxDB 1.x speaks of the conflicts alone, and leaves the others out of its answer; openGemini always does."""
+    server, options = real
+    one = way(options)
+    one.put(line(0))
+    one.run()
+    conflicts, unreadable = [line(-5, 'v="text"'), line(-7, 'v="text"')], [line(-6, "v=nonsense"), "nonsense"]
+    one.put(*[line(n) for n in range(1, 30)], *conflicts, *unreadable, *[line(n) for n in range(30, 60)])
+    one.run_with_more()
+    assert set(one.dead()) == {*conflicts, *(unreadable if server.name != "opengemini" else ())}
+    assert is_stored(server, options.database, range(60))
+
+
 def test_points_outside_the_retention_are_the_only_ones_lost(influxd1: Influxd1, way: MakeWay) -> None:
     database = influxd1.new_database()
     influxd1.query(f'CREATE RETENTION POLICY "week" ON "{database}" DURATION 7d REPLICATION 1 DEFAULT')
