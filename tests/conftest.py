@@ -35,7 +35,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if not item.get_closest_marker("slow")]
 
 
-def _skip_is_failure(report: pytest.TestReport | pytest.CollectReport, error: BaseException | None) -> None:
+def _judge_skip(report: pytest.TestReport | pytest.CollectReport, error: BaseException | None) -> None:
+    if isinstance(error, need.Lacking):  # one line in the summary, however many tests needed it
+        report.longrepr = (need.__file__, 0, f"Skipped: {error.msg}")
     if not (IN_CI and report.skipped) or hasattr(report, "wasxfail") or isinstance(error, need.NotNamed):
         return
     reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
@@ -48,7 +50,7 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    _skip_is_failure(report, call.excinfo.value if call.excinfo else None)
+    _judge_skip(report, call.excinfo.value if call.excinfo else None)
     return report
 
 
@@ -57,7 +59,7 @@ def pytest_make_collect_report(
     collector: pytest.Collector,
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     report = yield
-    _skip_is_failure(report, None)
+    _judge_skip(report, None)
     return report
 
 

@@ -22,7 +22,11 @@ missing: Final[set[str]] = set()
 """The names of `NAMED_BY_ENVIRONMENT` that a test of this run asked for in vain."""
 
 
-class NotNamed(Skipped):
+class Lacking(Skipped):
+    """This machine lacks what the test needs."""
+
+
+class NotNamed(Lacking):
     """The environment does not name a program of `NAMED_BY_ENVIRONMENT`: a skip in CI too."""
 
 
@@ -34,7 +38,7 @@ def named(name: str) -> str:
     path = os.environ.get(name, "")
     if not path:
         missing.add(name)
-        raise NotNamed(f"{name} is not set: it names {NAMED_BY_ENVIRONMENT[name]}", _use_item_location=True)
+        raise NotNamed(f"{name} is not set: it names {NAMED_BY_ENVIRONMENT[name]}")
     if not os.access(path, os.X_OK):
         pytest.fail(f"{name}={path}: not a program that can be run")
     return path
@@ -57,4 +61,4 @@ def root() -> None:
 
 def absent(what: str) -> NoReturn:
     """Skips: the machine lacks `what`."""
-    pytest.skip(f"needs {what}")
+    raise Lacking(f"needs {what}")
