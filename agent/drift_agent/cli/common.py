@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, NoReturn
 import typer
 from rich.console import Console
 
+from drift_agent import __version__
 from drift_agent.errors import EXIT_CODES, EXIT_FAILED, EXIT_OK, EXIT_USAGE, DriftlineError, InputError
 from drift_agent.text import shown as shown  # noqa: PLC0414 (for every command, from here)
 
@@ -30,6 +31,26 @@ def make_app(help_: str) -> typer.Typer:
     return typer.Typer(help=help_, epilog=EPILOG, no_args_is_help=True, add_completion=False, rich_markup_mode="rich")
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"driftline {__version__}")
+        raise typer.Exit
+
+
+def make_program(help_: str) -> typer.Typer:
+    """The app of a whole program: a group that knows its version."""
+    app = make_app(help_)
+
+    def program(
+        _version: Annotated[
+            bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+        ] = False,
+    ) -> None: ...
+
+    app.callback(help=help_, epilog=EPILOG)(program)
+    return app
+
+
 def run(app: typer.Typer, program: str) -> NoReturn:
     """Runs a command line to its end: one sentence on stderr and the right exit code for every error."""
     for stream in (sys.stdout, sys.stderr):
@@ -46,11 +67,11 @@ def run(app: typer.Typer, program: str) -> NoReturn:
     except typer.Abort:
         fail(program, "aborted", EXIT_FAILED)
     except _USAGE_ERROR as error:
-        if not error.args and not str(error):  # "no arguments": the help was already printed
+        message = error.format_message() if hasattr(error, "format_message") else str(error)  # names the option too
+        if not message:  # "no arguments": the help was already printed
             sys.exit(EXIT_USAGE)
         context = getattr(error, "ctx", None)
         hint = f" (see {context.command_path} --help)" if context is not None else ""
-        message = error.format_message() if hasattr(error, "format_message") else str(error)  # names the option too
         fail(program, message.rstrip(".") + hint, EXIT_USAGE)
     sys.exit(result if isinstance(result, int) else EXIT_OK)
 

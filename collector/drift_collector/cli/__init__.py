@@ -3,13 +3,13 @@
 import typer
 
 from drift_agent.cli import agent, image, status
-from drift_agent.cli.common import make_app, run
+from drift_agent.cli.common import make_app, make_program, run
 from drift_collector.cli import demo, report, serve, show, store, token, up
 
 
 def command_line() -> typer.Typer:
     """Every command of `drift`."""
-    app = make_app("Is every server still what was baked, and how is it doing?")
+    app = make_program("Is every server still what was baked, and how is it doing?")
     for command in (report, show, up, demo, serve, store, token):
         command.register(app)
     app.add_typer(image.app, name="image")
