@@ -2,37 +2,56 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Final, Literal
 
-from drift_agent.errors import ConfigError, InputError
+from drift_agent.errors import ConfigError, IncompleteError, InputError
+from drift_agent.image import sign
 from drift_agent.image.manifest import Manifest
 from drift_collector.fleet.model import Trusted
 
 SUFFIX: Final = ".jsonl"
 
 
-def load_trusted(folder: str) -> Mapping[str, Trusted]:
-    """What the manifests below `folder` say, by image (`NAME@VERSION`); only their headers are read.
+def load_trusted(folder: str, public_key: str | None = None) -> Mapping[str, Trusted]:
+    """What the manifests below `folder` say, by image (`NAME@VERSION`); of each the header is read.
+
+    With a public key each must bear a signature that fits. One that does not never stands in for one that does; where
+    it is the only one of its image, it says so, and nothing is compared with it.
 
     Raises:
         ConfigError: the folder cannot be read, holds no manifest, or two of one image that differ.
-        ManifestError: one of them is malformed or was cut short.
+        InputError: a manifest, a signature or the key is malformed.
     """
-    found: dict[str, Trusted] = {}
-    origins: dict[str, str] = {}
+    found: dict[str, tuple[str, Trusted]] = {}
+    refused: dict[str, Trusted] = {}
     for path in _manifests(folder):
         with Manifest.open(path) as manifest:
             header = manifest.header
-        trusted = Trusted(header.stamp, header.digest, header.policy_digest)
-        if found.setdefault(header.stamp, trusted) != trusted:
+        trusted = Trusted(header.stamp, header.digest, header.policy_digest, _signature(path, public_key))
+        if not trusted.usable:
+            refused.setdefault(header.stamp, trusted)
+            continue
+        other, known = found.setdefault(header.stamp, (path, trusted))
+        if known != trusted:
             raise ConfigError(
-                f"{path} and {origins[header.stamp]} are both of image {header.stamp} and differ: keep the one that"
-                " its instances were launched from, and give each bake a version of its own"
+                f"{path} and {other} are both of image {header.stamp} and differ: keep the one that its instances were"
+                " launched from, and give each bake a version of its own"
             )
-        origins.setdefault(header.stamp, path)
-    if not found:
+    if not found and not refused:
         raise ConfigError(f"{folder}: holds no manifest (*{SUFFIX}): put there what 'drift image bake' wrote")
-    return found
+    return refused | {stamp: trusted for stamp, (_, trusted) in found.items()}
+
+
+def _signature(manifest: str, public_key: str | None) -> Literal["", "good", "missing", "bad"]:
+    if public_key is None:
+        return ""
+    if not os.path.exists(manifest + sign.SUFFIX):
+        return "missing"
+    try:
+        sign.verify(manifest, public_key)
+    except IncompleteError:
+        return "bad"
+    return "good"
 
 
 def _manifests(folder: str) -> Iterator[str]:

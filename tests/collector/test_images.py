@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from drift_agent.errors import ConfigError, ManifestError
+from drift_agent.errors import ConfigError, InputError, ManifestError
+from drift_agent.image import sign
 from drift_agent.image.header import Header
 from drift_agent.image.policy import Policy
 from drift_collector.fleet.model import Trusted
@@ -44,6 +45,50 @@ def test_an_empty_or_missing_folder_is_a_mistake_not_a_fleet_of_strangers(tmp_pa
         load_trusted(str(tmp_path))
     with pytest.raises(ConfigError, match="is no folder"):
         load_trusted(str(tmp_path / "nowhere"))
+
+
+class TestSignatures:
+    @pytest.fixture
+    def keys(self, tmp_path: Path) -> tuple[str, str]:
+        private, public = str(tmp_path / "key"), str(tmp_path / "key.pub")
+        sign.keygen(private, public)
+        return private, public
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        folder = tmp_path / "trusted"
+        folder.mkdir()
+        (folder / "web.jsonl").write_bytes(header("web", "1").encode())
+        return folder
+
+    def signature(self, folder: Path, public: str | None) -> str:
+        (trusted,) = load_trusted(str(folder), public).values()
+        return trusted.signature
+
+    def test_without_a_key_none_is_asked_for(self, folder: Path) -> None:
+        assert self.signature(folder, None) == ""
+
+    def test_with_a_key_each_must_bear_one_that_fits(self, folder: Path, keys: tuple[str, str]) -> None:
+        private, public = keys
+        manifest = folder / "web.jsonl"
+        assert self.signature(folder, public) == "missing"
+        sign.sign(str(manifest), private)
+        assert self.signature(folder, public) == "good"
+        manifest.write_bytes(header("web", "1", OTHER).encode())
+        assert self.signature(folder, public) == "bad"
+
+    def test_an_unsigned_manifest_never_stands_in_for_a_signed_one(self, folder: Path, keys: tuple[str, str]) -> None:
+        private, public = keys
+        sign.sign(str(folder / "web.jsonl"), private)
+        for name in ("a.jsonl", "z.jsonl"):
+            (folder / name).write_bytes(header("web", "1", OTHER).encode())
+        (trusted,) = load_trusted(str(folder), public).values()
+        assert (trusted.digest, trusted.signature) == (DIGEST, "good")
+
+    def test_a_malformed_key_is_named(self, folder: Path, keys: tuple[str, str]) -> None:
+        sign.sign(str(folder / "web.jsonl"), keys[0])
+        with pytest.raises(InputError, match="web"):
+            load_trusted(str(folder), str(folder / "web.jsonl"))
 
 
 def test_a_malformed_manifest_is_named(tmp_path: Path) -> None:

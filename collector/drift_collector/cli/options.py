@@ -9,6 +9,7 @@ from rich.console import Console
 
 from drift_agent.cli.common import OutputOption as OutputOption  # noqa: PLC0414 (beside its siblings)
 from drift_agent.cli.common import console, write_document
+from drift_agent.errors import ConfigError
 from drift_collector.fleet.model import Fleet, Trusted
 from drift_collector.fleet.read import read_reports
 from drift_collector.fleet.verdict import judge
@@ -36,11 +37,25 @@ ManifestsOption = Annotated[
         show_default=False,
     ),
 ]
+PublicKeyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--public",
+        envvar="DRIFTLINE_PUBLIC_KEY",
+        metavar="FILE",
+        help="Public key that must have signed each of them (`drift image sign`).",
+        show_default=False,
+    ),
+]
 
 
-def trusted_in(folder: str) -> Mapping[str, Trusted] | None:
+def trusted_in(folder: str, public_key: str | None) -> Mapping[str, Trusted] | None:
     """What the manifests of a folder say; None, so that the agents' own word counts, where no folder is named."""
-    return load_trusted(folder) if folder else None
+    if folder:
+        return load_trusted(folder, public_key)
+    if public_key is not None:
+        raise ConfigError("--public is the key of the trusted manifests: name their folder with --manifests")
+    return None
 
 
 def judged(

@@ -8,7 +8,15 @@ import typer
 
 from drift_agent.cli.common import EPILOG
 from drift_agent.errors import ConfigError
-from drift_collector.cli.options import ManifestsOption, OutputOption, StoreOption, judged, trusted_in, write_text
+from drift_collector.cli.options import (
+    ManifestsOption,
+    OutputOption,
+    PublicKeyOption,
+    StoreOption,
+    judged,
+    trusted_in,
+    write_text,
+)
 from drift_collector.fleet.systemic import with_systemic
 from drift_collector.inventory.file import read_inventory
 from drift_collector.report import FORMAT_NAMES, FORMATS, format_named
@@ -25,6 +33,7 @@ def report(
     format_: Annotated[str, typer.Option("--format", metavar=FORMAT_NAMES, help="The form.")] = FORMATS[0].name,
     output: OutputOption = None,
     manifests: ManifestsOption = "",
+    public: PublicKeyOption = None,
     expect: Annotated[
         int | None, typer.Option("--expect", min=0, metavar="N", help="How many instances there should be.")
     ] = None,
@@ -46,7 +55,7 @@ def report(
         raise ConfigError("--expect and --inventory both say who should be there: give one of them")
     form, now = format_named(format_), time.time_ns()
     expected = expect if inventory is None else read_inventory(inventory)
-    trusted = trusted_in(manifests)
+    trusted = trusted_in(manifests, public)
     opened = open_store(store, os.environ)
     try:
         fleet = with_systemic(judged(opened, now, trusted, expected), opened.items)

@@ -11,7 +11,15 @@ import typer
 
 from drift_agent.cli.common import EPILOG, to_json, write_document
 from drift_agent.errors import EXIT_OK, ConfigError, IncompleteError
-from drift_collector.cli.options import ManifestsOption, OutputOption, StoreOption, judged, trusted_in, write_text
+from drift_collector.cli.options import (
+    ManifestsOption,
+    OutputOption,
+    PublicKeyOption,
+    StoreOption,
+    judged,
+    trusted_in,
+    write_text,
+)
 from drift_collector.fleet.model import Fleet, Verdict
 from drift_collector.fleet.read import select
 from drift_collector.fleet.systemic import with_missing, with_systemic
@@ -41,10 +49,11 @@ def show(
     format_: Annotated[ShowFormat, typer.Option("--format", help="The form.")] = ShowFormat.text,
     output: OutputOption = None,
     manifests: ManifestsOption = "",
+    public: PublicKeyOption = None,
 ) -> int:
     """Shows one instance: its verdict, why, and the items that differ, expected against actual."""
     now = time.time_ns()
-    trusted = trusted_in(manifests)
+    trusted = trusted_in(manifests, public)
     opened = open_store(store, os.environ)
     try:
         fleet = judged(opened, now, trusted)

@@ -88,13 +88,20 @@ class Systemic:
 class Trusted:
     """What the trusted manifest of one image says, from its header.
 
-    `volatile_state`: the image keeps the agent's state folder on a mount that does not outlive a boot.
+    `signature` is empty where no key was given to check it by. `volatile_state`: the image keeps the agent's state
+    folder on a mount that does not outlive a boot.
     """
 
     image: str
     digest: str
     policy: str
+    signature: Literal["", "good", "missing", "bad"] = ""
     volatile_state: bool = False
+
+    @property
+    def usable(self) -> bool:
+        """Whether it may be compared with."""
+        return self.signature in ("", "good")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +113,7 @@ class Fleet:
     terminated: int = 0
     trusted_images: int | None = None
     """How many trusted manifests were at hand; None where the agents' own word counts."""
+    signatures_checked: bool = False
     systemic: tuple[Systemic, ...] = ()
 
     def summary(self) -> Mapping[VerdictState, int]:

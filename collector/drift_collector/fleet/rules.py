@@ -41,7 +41,9 @@ def comparable(report: DriftReport, context: Context) -> bool:
     if context.trusted is None:
         return True
     trusted = context.trusted.get(report.image)
-    return trusted is not None and (report.manifest, report.policy) == (trusted.digest, trusted.policy)
+    if trusted is None or not trusted.usable:
+        return False
+    return (report.manifest, report.policy) == (trusted.digest, trusted.policy)
 
 
 def drift(report: DriftReport, context: Context) -> Iterator[Reason]:
@@ -101,6 +103,9 @@ def trust(report: DriftReport, context: Context) -> Iterator[Reason]:
     image = report.image or "an image without a name"
     if context.trusted is not None and trusted is None:
         yield Reason("unknown-image", f"no trusted manifest of {image}", "unverified")
+    elif trusted is not None and not trusted.usable:
+        what = "has no signature" if trusted.signature == "missing" else "has a signature that does not fit"
+        yield Reason("unsigned", f"the trusted manifest of {image} {what}", "unverified")
     elif not report.manifest:
         if report.state not in ("pending", "unverified"):  # those say already that nothing was compared
             yield Reason("manifest", "its agent does not say what it compared with", "unverified")

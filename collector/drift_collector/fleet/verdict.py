@@ -44,8 +44,13 @@ def judge(
         verdicts.append(_verdict(report, context, unexpected=bool(wanted) and report.instance not in wanted))
     verdicts += [Verdict(instance, "silent", reasons=(_SILENT,)) for instance in wanted - seen]
     verdicts.sort(key=_order)
-    trusted_images = None if trusted is None else len(trusted)
-    return Fleet(tuple(verdicts), _coverage(verdicts, expected, wanted), terminated, trusted_images)
+    return Fleet(
+        verdicts=tuple(verdicts),
+        coverage=_coverage(verdicts, expected, wanted),
+        terminated=terminated,
+        trusted_images=None if trusted is None else len(trusted),
+        signatures_checked=any(one.signature for one in (trusted or {}).values()),
+    )
 
 
 def newest_of_each(reports: Iterable[DriftReport]) -> list[DriftReport]:

@@ -39,7 +39,7 @@ def report_document(fleet: Fleet, now: int) -> dict[str, Any]:
             "fresh": fleet.coverage.fresh,
             "ratio": round(fleet.coverage.ratio, 4),
         },
-        "trust": {"manifests": fleet.trusted_images},
+        "trust": {"manifests": fleet.trusted_images, "signatures": fleet.signatures_checked},
         "systemic": [_systemic(item) for item in fleet.systemic],
         "instances": [_verdict(verdict) for verdict in fleet.verdicts],
     }

@@ -125,7 +125,8 @@ def trust_line(fleet: Fleet) -> str:
     if fleet.trusted_images is None:
         return "Trust: the agents' own word; no trusted manifests are configured (--manifests)."
     count = fleet.trusted_images
-    return f"Trust: digests compared with {count} trusted manifest{'s' * (count != 1)}."
+    checked = ", signatures checked" if fleet.signatures_checked else ""
+    return f"Trust: digests compared with {count} trusted manifest{'s' * (count != 1)}{checked}."
 
 
 def counts_text(counts: Mapping[VerdictState, int]) -> Text:

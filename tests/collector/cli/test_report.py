@@ -113,6 +113,7 @@ def test_the_environment_names_the_store(drift: Commands, database: str, monkeyp
         (["--format", "yaml"], 64, "yaml"),
         (["--floor", "2"], 64, "floor"),
         (["--manifests", "/nowhere/at/all"], 64, "/nowhere/at/all"),
+        (["--public", "key.pub"], 64, "--manifests"),
         (["--inventory", "/nowhere/at/all"], 1, "/nowhere/at/all"),
         (["--inventory", "x", "--expect", "1"], 64, "--expect and --inventory"),
     ],

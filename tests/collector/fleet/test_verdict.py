@@ -1,5 +1,6 @@
 """What a fleet's reports are judged to be."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -153,6 +154,19 @@ class TestTrust:
     def test_another_manifest_policy_or_version_is_unverified(self, changed: dict[str, Any], code: str) -> None:
         found = verdict(report(**changed), trusted=TRUSTED)
         assert (found.state, codes(found)) == ("unverified", [code])
+
+    @pytest.mark.parametrize("signature", ["missing", "bad"])
+    def test_nothing_is_compared_with_a_manifest_without_a_good_signature(self, signature: Any) -> None:
+        unsigned = {"web@1.2": replace(TRUSTED["web@1.2"], signature=signature)}
+        assert codes(verdict(report(), trusted=unsigned)) == ["unsigned"]
+        found = verdict(drifted(observed=OTHER), trusted=unsigned)
+        assert (found.state, codes(found)) == ("unverified", ["drifted", "unsigned"])
+
+    def test_a_good_signature_is_as_good_as_one_that_nobody_asked_for(self) -> None:
+        signed = {"web@1.2": replace(TRUSTED["web@1.2"], signature="good")}
+        fleet = judge([report()], NOW, signed)
+        assert (fleet.verdicts[0].state, fleet.signatures_checked) == ("clean", True)
+        assert not judge([report()], NOW, TRUSTED).signatures_checked
 
     def test_what_an_agent_lists_against_another_manifest_does_not_lead(self) -> None:
         found = verdict(drifted(manifest=OTHER), trusted=TRUSTED)

@@ -41,7 +41,7 @@ def test_a_report_holds_what_was_promised() -> None:
     assert document["generated"] == "2026-09-21T14:13:20.000000Z"
     assert document["summary"] == dict.fromkeys(STATES, 0) | {"drifted": 2, "clean": 1}
     assert document["coverage"] == {"expected": 3, "fresh": 3, "ratio": 1.0}
-    assert (document["terminated"], document["trust"]) == (1, {"manifests": 1})
+    assert (document["terminated"], document["trust"]) == (1, {"manifests": 1, "signatures": False})
     assert document["systemic"][0]["key"] == "/etc/motd"
     first = document["instances"][0]
     assert first == {
@@ -59,7 +59,7 @@ def test_nothing_at_all_is_a_report_too() -> None:
     document = report_document(judge([], NOW), NOW)
     check(document, "driftline.report/1")
     assert document["coverage"] == {"expected": 0, "fresh": 0, "ratio": 0.0}
-    assert document["trust"] == {"manifests": None}
+    assert document["trust"] == {"manifests": None, "signatures": False}
 
 
 def test_the_text_of_a_report_has_an_instance_a_line() -> None:

@@ -3,6 +3,7 @@
 import io
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,11 @@ def test_nothing_found_is_one_line_and_says_so() -> None:
 def test_what_was_trusted_stands_in_one_line() -> None:
     assert "Trust: the agents' own word;" in printed(mixed(), None)
     assert "Trust: digests compared with 1 trusted manifest.\n" in printed(judge([report()], NOW, TRUSTED), None)
+
+
+def test_checked_signatures_are_said() -> None:
+    signed = {image: replace(trusted, signature="good") for image, trusted in TRUSTED.items()}
+    assert "1 trusted manifest, signatures checked.\n" in printed(judge([report()], NOW, signed), None)
 
 
 def test_shared_items_are_named_below_the_table() -> None:
