@@ -7,7 +7,7 @@ lie; only the types are certain, for the readers check them (`report_of`, `item_
 import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Final, Literal, Protocol, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 
 from drift_agent.line_protocol import unportable
 from drift_agent.model import Attributes
@@ -116,7 +116,16 @@ class Store(Protocol):
         """Gives back connections and files; may be called twice."""
 
 
-def is_newer(candidate: DriftReport, known: DriftReport) -> bool:
+class Stamp(NamedTuple):
+    """What of a report says where it stands among those of its instance; the fields are `DriftReport`'s."""
+
+    time: int
+    sealed: int
+    seq: int
+    seal: str = ""
+
+
+def is_newer(candidate: DriftReport | Stamp, known: DriftReport | Stamp) -> bool:
     """Whether `candidate` is the later word: by `seq` where `sealed` is equal (clocks step back), else by time."""
     if candidate.sealed == known.sealed and candidate.seq != known.seq:
         return candidate.seq > known.seq

@@ -6,13 +6,13 @@ escaped. An error may come with status 200, in the body.
 """
 
 import sys
-from collections.abc import Collection, Iterable, Iterator
-from typing import Final
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import Any, Final
 
 from drift_agent.schema import DRIFT, DRIFT_ITEM, GLOBAL_TAGS
-from drift_collector.store.base import MAX_ITEMS, DriftItem, DriftReport, is_newer, item_of, report_of
+from drift_collector.store.base import MAX_ITEMS, DriftItem, DriftReport, Stamp, is_newer, item_of, report_of
 from drift_collector.store.influx_resets import looks_repeated, with_resets
-from drift_collector.store.influxql import InfluxQL, Row, columns, literal, quoted
+from drift_collector.store.influxql import InfluxQL, Row, Table, columns, literal, quoted
 
 _DAY_NS: Final = 86_400 * 10**9
 HORIZON_NS: Final = 90 * _DAY_NS
@@ -46,7 +46,7 @@ class InfluxStore:
     def newest(self, since: int, until: int) -> Iterator[DriftReport]:
         where = f"time >= {since} AND time <= {until}"
         suspects: set[str] = set()
-        found = _newest_of(self._influxql.rows(f'SELECT {columns(_BRIEF)} FROM "drift" WHERE {where}'), suspects)
+        found = _newest_of(self._influxql.tables(f'SELECT {columns(_BRIEF)} FROM "drift" WHERE {where}'), suspects)
         self._present = (since, frozenset(found))
         if any(report.state != "clean" for report in found.values()):
             details = self._influxql.rows(f'SELECT {columns(_ALL)} FROM "drift" WHERE {where} AND "state" != \'clean\'')
@@ -84,7 +84,7 @@ class InfluxStore:
 
     def _last(self, where: str) -> Iterator[DriftReport]:
         query = f'SELECT {_LAST} FROM "drift" WHERE {where} GROUP BY "instance"'
-        yield from _newest_of(self._influxql.rows(query)).values()
+        yield from _newest_of(self._influxql.tables(query)).values()
 
     def _missing(self, before: int) -> list[str] | None:
         """The known instances that the last `newest` did not see; None where that is not known."""
@@ -119,14 +119,39 @@ def _report(row: Row) -> DriftReport:
     return report_of(row["time"], row, row)
 
 
-def _newest_of(rows: Iterable[Row], suspects: set[str] | None = None) -> dict[str, DriftReport]:
-    """The newest report of each instance; `suspects` gains those whose reports do not agree about their past."""
-    found: dict[str, DriftReport] = {}
-    for row in rows:
-        report = _report(row)
-        known = found.get(report.instance)
-        if known is None or is_newer(report, known):
-            found[report.instance] = report
-        if suspects is not None and known is not None and looks_repeated(report, known):
-            suspects.add(report.instance)
-    return found
+def _newest_of(tables: Iterable[Table], suspects: set[str] | None = None) -> dict[str, DriftReport]:
+    """The newest report of each instance; `suspects` gains those whose reports do not agree about their past.
+
+    Rows stay as they came until the newest is known: most are not.
+    """
+    found: dict[str, tuple[Stamp, Table, list[Any]]] = {}
+    for table in tables:
+        stamp_of = _stamps(table)
+        for values in table.values:
+            instance, stamp = stamp_of(values)
+            known = found.get(instance)
+            if known is None or is_newer(stamp, known[0]):
+                found[instance] = stamp, table, values
+            if suspects is not None and known is not None and looks_repeated(stamp, known[0]):
+                suspects.add(instance)
+    return {instance: _report(table.row(values)) for instance, (_, table, values) in found.items()}
+
+
+def _stamps(table: Table) -> Callable[[list[Any]], tuple[str, Stamp]]:
+    """Reads instance and stamp from a row of `table`; what is missing or ill-typed is 0 or empty, as in a report."""
+    places = {name: place for place, name in enumerate(table.columns)}
+    tag = table.tags.get("instance", "")
+
+    def text(values: list[Any], name: str) -> str:
+        value = values[places[name]] if name in places else ""
+        return value if type(value) is str else ""
+
+    def number(values: list[Any], name: str) -> int:
+        value = values[places[name]] if name in places else 0
+        return value if type(value) is int else 0
+
+    def read(values: list[Any]) -> tuple[str, Stamp]:
+        stamp = Stamp(values[0], number(values, "sealed"), number(values, "seq"), text(values, "seal"))
+        return tag or text(values, "instance"), stamp
+
+    return read

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
-from drift_collector.store.base import DriftReport, Reset
+from drift_collector.store.base import DriftReport, Reset, Stamp
 from drift_collector.store.influxql import InfluxQL, Row, literal
 from drift_collector.store.resets import SealSeen, Twice, resets_of
 
@@ -41,7 +41,7 @@ def with_resets(
         yield replace(report, resets=resets) if resets else report
 
 
-def looks_repeated(report: DriftReport, known: DriftReport) -> bool:
+def looks_repeated(report: Stamp, known: Stamp) -> bool:
     """Whether two reports of one instance may show a second seal, or a sequence that was set back."""
     if report.sealed != known.sealed:
         return report.sealed > 0 and known.sealed > 0

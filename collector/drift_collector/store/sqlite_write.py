@@ -12,7 +12,7 @@ from drift_agent.errors import LockHeldError
 from drift_agent.line_protocol import LineError
 from drift_agent.model import FieldValue
 from drift_agent.schema import DRIFT, DRIFT_ITEM
-from drift_collector.store.base import DriftReport, is_newer, report_of
+from drift_collector.store.base import DriftReport, Stamp, is_newer, report_of
 from drift_collector.store.lines import BadLine, Line, canonical, fields_of, merge_fields, tags_of
 from drift_collector.store.sqlite_file import COLUMNS, open_file, told
 
@@ -199,8 +199,7 @@ class SqliteWriter:
         rows = []
         for instance, report in best.items():
             row = connection.execute("SELECT time, sealed, seq FROM newest WHERE instance = ?", (instance,)).fetchone()
-            known = None if row is None else DriftReport(row[0], instance, sealed=row[1], seq=row[2])
-            if known is None or is_newer(report, known):
+            if row is None or is_newer(report, Stamp(*row)):
                 rows.append(_columns(report))
         connection.executemany(_UPSERT_NEWEST, rows)
 
