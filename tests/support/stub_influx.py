@@ -68,7 +68,16 @@ def silence(connection: socket.socket, closing: threading.Event) -> bool:
 
 def drip(connection: socket.socket, closing: threading.Event) -> bool:
     """An answer whose header comes a byte at a time and never ends."""
-    connection.sendall(b"HTTP/1.1 204 No Content\r\nX-Slow: ")
+    return _drip(connection, closing, b"HTTP/1.1 204 No Content\r\nX-Slow: ")
+
+
+def drip_body(connection: socket.socket, closing: threading.Event) -> bool:
+    """An answer whose body comes a byte at a time and never ends."""
+    return _drip(connection, closing, b"HTTP/1.1 400 Bad Request\r\nContent-Length: 1000000\r\n\r\n")
+
+
+def _drip(connection: socket.socket, closing: threading.Event, start: bytes) -> bool:
+    connection.sendall(start)
     while not closing.wait(0.02):
         try:
             connection.sendall(b"x")

@@ -9,7 +9,7 @@ import socket
 import ssl
 import time
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from http.cookiejar import DefaultCookiePolicy
 from threading import Lock
 from typing import Any, Final
@@ -222,21 +222,34 @@ def system_ca() -> str:
     return next((path for path in known if path and os.path.isfile(path)), "")
 
 
+_PLAIN: Final = (
+    ("NameResolutionError", "the name cannot be resolved"),
+    ("ConnectTimeoutError", f"no connection within {CONNECT_SECONDS:.0f} s"),
+    ("ReadTimeoutError", "no answer in time"),
+    ("SSLCertVerificationError", "the server's certificate is not trusted: set ca_file"),
+    ("RemoteDisconnected", "connection closed without an answer"),
+    ("IncompleteRead", "the answer was cut off"),
+    ("BadStatusLine", "the answer is no HTTP"),
+)
+
+
 def _why(error: BaseException) -> str:
-    """The shortest true sentence about a failed exchange."""
-    text = str(error)
-    for words, plain in (
-        ("Connection refused", "connection refused"),
-        ("Name or service not known", "the name cannot be resolved"),
-        ("Temporary failure in name resolution", "the name cannot be resolved now"),
-        ("ConnectTimeout", "no connection within 5 s"),
-        ("connect timeout", "no connection within 5 s"),
-        ("Read timed out", "no answer in time"),
-        ("CERTIFICATE_VERIFY_FAILED", "the server's certificate is not trusted: set ca_file"),
-        ("Connection reset", "connection reset"),
-        ("RemoteDisconnected", "connection closed without an answer"),
-        ("No route to host", "no route to host"),
-    ):
-        if words in text or words == type(error).__name__:
-            return plain
-    return text[:200]
+    """The shortest true sentence about a failed exchange; requests wraps the cause several times."""
+    causes = list(_causes(error))
+    names = {type(cause).__name__ for cause in causes}
+    for name, sentence in _PLAIN:
+        if name in names:
+            return sentence
+    for cause in causes:
+        if isinstance(cause, OSError) and cause.strerror and cause.errno:
+            return cause.strerror.lower()
+    return str(causes[-1])[:200] or type(error).__name__
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """`error` and what it wraps, as far as ten levels down."""
+    found: list[BaseException] = [error]
+    for cause in found:
+        yield cause
+        inner = [cause.__cause__, cause.__context__, getattr(cause, "reason", None), *cause.args]
+        found += [one for one in inner if isinstance(one, BaseException) and one not in found and len(found) < 10]

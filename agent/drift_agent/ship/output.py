@@ -83,6 +83,9 @@ class Output:
             self._secret_stamp, self._secret_read = _stamp(self._secret_file), False
             self._secret = read_secret(self._secret_file)
             self._secret_read = True
+        if not (self._options.username or (self._secret.isascii() and self._secret.isprintable())):
+            # The HTTP library would say so too, and quote it.
+            raise ConfigError(f"{self._secret_file or 'token'}: a token must be one line of printable ASCII")
         value = authorization(self._options, self._secret)
         return {"Authorization": value} if value else {}
 

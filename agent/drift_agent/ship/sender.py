@@ -74,7 +74,7 @@ class Sender:
         self._blamed: list[Group] = []
         self._acks = 0
         self._barren = 0
-        self._body_bytes = BODY_BYTES
+        self._body_bytes = self._largest_body = BODY_BYTES
         self._backfill_at = 0.0
 
     def drift_waits(self) -> None:
@@ -160,6 +160,8 @@ class Sender:
         self._pace.passed()
         self._acks += 1
         self._barren = 0
+        # After trouble bodies begin small: a slow line or a server that has just come up is not met with a megabyte.
+        self._body_bytes = min(self._largest_body, 2 * self._body_bytes)
         for group in self._blamed:
             group.mark = self._acks - 1
             group.tried = True
@@ -228,7 +230,7 @@ class Sender:
     def _on_too_large(self, group: Group, reason: str) -> None:
         self._pace.note(reason)
         size = sum(map(len, group.body()))
-        self._body_bytes = max(_MIN_BODY_BYTES, min(self._body_bytes, size) // 2)
+        self._body_bytes = self._largest_body = max(_MIN_BODY_BYTES, min(self._largest_body, size) // 2)
         if group.count > 1:
             if len(group.pieces) == 1 or group in self._suspects.groups or size <= self._body_bytes:
                 self._replace(group, group.halves(self._acks))
@@ -244,6 +246,7 @@ class Sender:
         if suspect:
             self._set_aside(group)
         self._pace.fail(later.reason, later.retry_after)
+        self._body_bytes = max(_MIN_BODY_BYTES, self._body_bytes // 2)
         if later.body_may_be_at_fault and not suspect and self._pace.failures >= _POISON_FAILURES:
             self._blamed = [*[blamed for blamed in self._blamed if not _share(blamed, group)], group][-_MAX_BLAMED:]
 

@@ -15,7 +15,7 @@ from drift_agent.config import OutputOptions
 from drift_agent.ship.deadline import Watchdog
 from drift_agent.ship.http import HttpClient, UnreachableError
 from servers import free_port
-from stub_influx import Reply, StubInflux, answer, drip, raw, reset, silence
+from stub_influx import Reply, StubInflux, answer, drip, drip_body, raw, reset, silence
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_a_body_is_gzipped_and_the_connection_is_kept(watchdog: Watchdog) -> Non
     assert server.stored == ["m v=1 1"] * 3
 
 
-@pytest.mark.parametrize("reply", [silence, drip])
+@pytest.mark.parametrize("reply", [silence, drip, drip_body])
 def test_no_answer_outlasts_the_deadline(reply: Reply, watchdog: Watchdog) -> None:
     with StubInflux(reply) as server:
         begin = time.monotonic()
@@ -75,18 +75,26 @@ def test_another_thread_can_end_an_exchange_for_good(watchdog: Watchdog) -> None
         client.close()
 
 
-@pytest.mark.parametrize("reply", [reset, raw(b""), raw(b"garbage\r\n\r\n"), raw(b"HTTP/1.1 2"), raw(b"\x00" * 9999)])
-def test_what_is_no_http_is_no_answer(reply: Reply, watchdog: Watchdog) -> None:
-    with StubInflux(reply) as server, pytest.raises(UnreachableError):
+@pytest.mark.parametrize(
+    ("reply", "sentence"),
+    [
+        (reset, "connection reset by peer"),
+        (raw(b""), "connection closed without an answer"),
+        (raw(b"garbage\r\n\r\n"), "the answer is no HTTP"),
+        (raw(b"HTTP/1.1 2"), "the answer is no HTTP"),
+        (raw(b"\x00" * 9999), "the answer is no HTTP"),
+        (raw(b"HTTP/1.1 400 Bad\r\nContent-Length: 50\r\n\r\n{"), "the answer was cut off"),
+    ],
+)
+def test_what_is_no_whole_answer_of_http_is_none(reply: Reply, sentence: str, watchdog: Watchdog) -> None:
+    with StubInflux(reply) as server, pytest.raises(UnreachableError, match=f"^{sentence}$"):
         write(server, watchdog)
 
 
-def test_a_body_that_ends_early_is_no_answer(watchdog: Watchdog) -> None:
-    with (
-        StubInflux(raw(b"HTTP/1.1 400 Bad\r\nContent-Length: 50\r\n\r\n{")) as server,
-        pytest.raises(UnreachableError),
-    ):
-        write(server, watchdog)
+def test_a_name_that_cannot_be_resolved(watchdog: Watchdog) -> None:
+    client = HttpClient(OutputOptions(url="http://nowhere.invalid:8086"), watchdog)
+    with pytest.raises(UnreachableError, match="name cannot be resolved"):
+        client.exchange("GET", "/ping", {})
 
 
 def test_nobody_listens(watchdog: Watchdog) -> None:

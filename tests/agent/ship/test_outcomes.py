@@ -20,7 +20,7 @@ from drift_agent.ship.sender import Sender
 from drift_agent.ship.spool import Spool
 from fakes import FakeClock
 from servers import Influxd1, Influxd2, InfluxQLServer, wait_until
-from stub_influx import Reply, StubInflux, answer, drip, raw, reset, silence
+from stub_influx import Reply, StubInflux, answer, drip, drip_body, raw, reset, silence
 
 T0 = 1_700_000_000_000_000_000
 
@@ -254,6 +254,7 @@ PASSING: list[tuple[str, Reply]] = [
     ("cut header", raw(b"HTTP/1.1 204 No Con")),
     ("black hole", silence),
     ("slow header", drip),
+    ("slow body", drip_body),
     ("login page", answer("200 OK", "<html>sign in", {"Content-Type": "text/html"})),
     ("redirect", answer("302 Found", headers={"Location": "https://elsewhere.example/"})),
     ("another server", answer("204 No Content", headers={"X-Influxdb-Version": ""})),
@@ -349,6 +350,10 @@ def test_a_secret_file_that_cannot_be_read_is_said_and_loses_nothing(way: MakeWa
         one.put(line(1))
         one.run(40)
         assert "the secret cannot be read" in one.sender.numbers.last_error
+        (tmp_path / "token").write_text("first line\nsecond line")
+        one.run(2)
+        assert "one line of printable ASCII" in one.sender.numbers.last_error
+        assert "second" not in one.sender.numbers.last_error
         (tmp_path / "token").write_text("t")
         one.run(2)
         assert server.stored == [line(1)]
