@@ -79,14 +79,14 @@ def parse_mountinfo(data: bytes) -> list[Mount]:
         own_parts, below_parts = own.split(b" "), below.split(b" ")
         if not separator or len(own_parts) < 6 or len(below_parts) < 3:
             continue
-        root, fstype = own_parts[3], below_parts[0].decode()
+        root, fstype = own_parts[3], _unescape(below_parts[0])
         options = set(own_parts[5].split(b",")) | (set(below_parts[2].split(b",")) - {b"rw"})
         if root != b"/" and fstype != "btrfs":  # there every subvolume is mounted by its path
             options.add(b"bind")
         path = _unescape(own_parts[4])
         mounts.pop(path, None)
         mounts[path] = Mount(
-            path, _unescape(below_parts[1]), fstype, frozenset(map(os.fsdecode, options)), own_parts[2].decode()
+            path, _unescape(below_parts[1]), fstype, frozenset(map(os.fsdecode, options)), _unescape(own_parts[2])
         )
     return list(mounts.values())
 

@@ -51,6 +51,11 @@ def test_a_mount_over_a_mount_hides_it_and_names_are_unescaped() -> None:
     assert (mount.device, mount.fstype, mount.mode) == ("/dev/sdb 1", "xfs", "ro")
 
 
+def test_a_type_that_is_no_text_is_kept_as_it_is() -> None:
+    (mount,) = parse_mountinfo(b"1 0 0:9 / /a rw - fuse.\xce x rw\n")
+    assert mount.fstype == "fuse.\udcce"
+
+
 def test_a_file_system_that_its_errors_made_read_only_is_ro() -> None:
     (mount,) = parse_mountinfo(b"1 0 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 ro,errors=remount-ro\n")
     assert mount.mode == "ro"
