@@ -82,7 +82,7 @@ def state_reset(report: DriftReport, context: Context) -> Iterator[Reason]:
         if trusted is not None and trusted.volatile_state and reset.new_boot and reset.kind != "seq":
             continue
         what = {
-            "seq": f"the report {reset.before} came twice",
+            "seq": f"report {reset.before.partition(' ')[0]} came twice, with different times",
             "sealed": "it was sealed a second time",
             "seal": "its sealed digest changed",
         }[reset.kind]

@@ -111,8 +111,7 @@ def summary_line(fleet: Fleet) -> Text:
     """`3 instances: 1 DRIFTED, 2 CLEAN · coverage 3/3 (100%)`"""
     count = len(fleet.verdicts)
     line = Text(f"{count} instance{'s' * (count != 1)}")
-    if count:
-        line.append(": ").append_text(counts_text(fleet.summary()))
+    line.append(": ").append_text(counts_text(fleet.summary()) if count else Text("nobody has reported to this store"))
     coverage = fleet.coverage
     line.append(f" · coverage {coverage.fresh}/{coverage.expected} ({percent(coverage.ratio)})")
     if fleet.terminated:

@@ -202,10 +202,18 @@ class TestTrust:
 class TestStateReset:
     RESET = Reset("sealed", "1", "2", NOW, new_boot=True)
 
-    @pytest.mark.parametrize("kind", ["seq", "sealed", "seal"])
-    def test_a_wiped_memory_does_not_wash_an_instance_clean(self, kind: Any) -> None:
-        found = verdict(report(resets=(Reset(kind, "1", "2", NOW, new_boot=True),)))
+    @pytest.mark.parametrize(
+        ("kind", "text"),
+        [
+            ("seq", "report 7 came twice, with different times"),
+            ("sealed", "it was sealed a second time"),
+            ("seal", "its sealed digest changed"),
+        ],
+    )
+    def test_a_wiped_memory_does_not_wash_an_instance_clean(self, kind: Any, text: str) -> None:
+        found = verdict(report(resets=(Reset(kind, "7 at 1", "7 at 2", NOW, new_boot=True),)))
         assert (found.state, codes(found)) == ("drifted", ["state-reset"])
+        assert found.reasons[0].text == f"its agent's memory was wiped or copied: {text}"
 
     def test_it_leads_even_where_the_manifest_is_not_the_trusted_one(self) -> None:
         assert verdict(report(resets=(self.RESET,), manifest=OTHER), trusted=TRUSTED).state == "drifted"

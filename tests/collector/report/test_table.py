@@ -105,7 +105,8 @@ def test_a_clean_large_fleet_lists_nobody() -> None:
 
 
 def test_nothing_found_is_one_line_and_says_so() -> None:
-    assert printed(judge([], NOW), None).splitlines()[0] == "0 instances · coverage 0/0 (0%)"
+    first = printed(judge([], NOW), None).splitlines()[0]
+    assert first == "0 instances: nobody has reported to this store · coverage 0/0 (0%)"
 
 
 def test_what_was_trusted_stands_in_one_line() -> None:
