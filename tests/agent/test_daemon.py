@@ -1,0 +1,129 @@
+"""The agent's process: how it starts, what it holds, how it ends."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from drift_agent.errors import DriftlineError
+from drift_agent.status import ask_agent
+from servers import wait_until
+
+DAEMON = [sys.executable, "-I", "-m", "drift_agent.daemon"]
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """An agent without a manifest, whose server is down."""
+    path = tmp_path / "agent.toml"
+    path.write_text(
+        f"""[agent]
+interval = "1s"
+state_dir = {json.dumps(str(tmp_path / "state"))}
+instance = "i-1"
+[image]
+root = {json.dumps(str(tmp_path))}
+manifest = {json.dumps(str(tmp_path / "manifest.jsonl"))}
+[[outputs]]
+url = "http://127.0.0.1:9"
+token = "hunter2-hunter2"
+"""
+    )
+    return path
+
+
+@pytest.fixture
+def daemon(config: Path) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen([*DAEMON, str(config)], stderr=subprocess.PIPE, text=True)
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def is_sampling(state_dir: Path) -> bool:
+    """Whether everything has started: samples wait, the detector has looked, and the server was tried."""
+    try:
+        status = ask_agent(str(state_dir))
+    except DriftlineError:
+        return False
+    return bool(
+        status.get("spool", {}).get("lanes", {}).get("metrics", {}).get("points")
+        and status.get("drift", {"state": "pending"})["state"] != "pending"
+        and status["outputs"][0]["last_error"]
+    )
+
+
+def test_the_daemon_holds_no_command_line_and_no_server_library() -> None:
+    heavy = "{'typer', 'rich', 'click', 'starlette', 'uvicorn', 'influxdb_client', 'boto3'}"
+    code = f"import drift_agent.daemon, sys; sys.exit(', '.join({heavy} & set(sys.modules)) or 0)"
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_server_that_is_down_holds_up_neither_start_nor_status_nor_end(
+    daemon: subprocess.Popen[str], tmp_path: Path, number: signal.Signals
+) -> None:
+    wait_until(lambda: is_sampling(tmp_path / "state"), 20, "samples in the spool")
+    status = ask_agent(str(tmp_path / "state"))
+    assert status["identity"]["instance"] == "i-1"
+    assert status["drift"]["state"] == "unverified"
+    assert "manifest" in status["drift"]["problem"]
+    (output,) = status["outputs"]
+    assert output["last_ack"] is None
+    assert "refused" in output["last_error"]
+    daemon.send_signal(number)
+    _, log = daemon.communicate(timeout=20)
+    assert daemon.returncode == 0
+    assert "Traceback" not in log
+    assert "hunter2" not in log + json.dumps(status)
+
+
+def test_a_second_agent_on_the_same_state_is_refused(
+    daemon: subprocess.Popen[str], config: Path, tmp_path: Path
+) -> None:
+    wait_until(lambda: is_sampling(tmp_path / "state"), 20, "samples in the spool")
+    second = subprocess.run([*DAEMON, str(config)], capture_output=True, text=True, timeout=20, check=False)
+    assert second.returncode == 6
+    assert "another agent" in second.stderr
+    assert daemon.poll() is None
+
+
+def test_what_was_not_acknowledged_is_there_after_a_kill(
+    daemon: subprocess.Popen[str], config: Path, tmp_path: Path
+) -> None:
+    state = tmp_path / "state"
+    wait_until(lambda: is_sampling(state), 20, "samples in the spool")
+    before = ask_agent(str(state))["spool"]["lanes"]["metrics"]["points"]
+    daemon.kill()
+    daemon.wait(20)
+    again = subprocess.Popen([*DAEMON, str(config)], stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: is_sampling(state), 20, "samples in the spool")
+        assert ask_agent(str(state))["spool"]["lanes"]["metrics"]["points"] >= before
+    finally:
+        again.terminate()
+        again.wait(20)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[agent]\nintervall = "1s"\n', "line 2: agent.intervall"),
+        ("[metrics.disk]\nfoo = 1\n", "line 2: metrics.disk.foo"),
+        ('[[logs]]\npath = "/x"\nformat = "regex"\npattern = "("\n', "line 4: logs[0].pattern"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_64(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "agent.toml"
+    path.write_text(text + '[[outputs]]\nurl = "http://127.0.0.1:9"\n')
+    environ = {**os.environ, "DRIFTLINE_AGENT_STATE_DIR": str(tmp_path / "state")}
+    done = subprocess.run([*DAEMON, str(path)], capture_output=True, text=True, env=environ, timeout=20, check=False)
+    assert done.returncode == 64
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
