@@ -47,7 +47,7 @@ def _head(verdict: Verdict, now: int) -> Iterator[Text]:
         "never seen" if verdict.last_seen is None else f"seen {_ago(verdict.last_seen, now)}",
     ]
     if verdict.since is not None:
-        facts.append(f"so for {age(verdict.since, now)}")
+        facts.append(f"in this state for {age(verdict.since, now)}")
     yield Text("  " + " · ".join(facts))
 
 
