@@ -40,7 +40,7 @@ from drift_agent.units import rfc3339
 LOG: Final = logging.getLogger("driftline.agent")
 
 IDENTITY_SECONDS: Final = 30.0
-DETECTOR_SECONDS: Final = 10.0
+LAST_LOOK_SECONDS: Final = 10.0
 LOG_SECONDS: Final = 1.0
 """How often the logs are looked at."""
 
@@ -201,9 +201,10 @@ class Agent:
         recorder.record("metrics", runner.gather(self._clock.time_ns(), self._clock.monotonic()))
         if detector is not None:
             detector.wake()
-            for thread in self._threads:
-                if thread.name == "detector":
-                    thread.join(DETECTOR_SECONDS)
+        for thread in self._threads:
+            if thread.name in ("detector", "logs"):  # they still have something to say
+                thread.join(LAST_LOOK_SECONDS)
+        if detector is not None:
             detector.last_word(self._last_word())
         if shipping is not None and not shipping.stop(DRAIN_SECONDS):
             LOG.warning("what the outputs have not acknowledged stays in the spool")
