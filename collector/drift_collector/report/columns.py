@@ -59,13 +59,17 @@ def age(moment: int | None, now: int) -> str:
 def widths(verdicts: Sequence[Verdict], now: int, width: int) -> Mapping[str, int]:
     """The columns that `width` has room for, and how wide each is; what is left is for WHY.
 
-    Columns go, last of the optional ones first, until WHY has a quarter of the width and 18 cells at least. A column of
-    hosts that says what the instances say is not worth its room.
+    Where all fits, all is as wide as it wants. Else columns take their share at most, and go, last of the optional ones
+    first, until WHY has a quarter of the width and 18 cells at least. A column of hosts that says what the instances
+    say is not worth its room.
     """
-    wanted = {column.heading: _wanted(column, verdicts, now, width) for column in COLUMNS}
-    if all(verdict.host in ("", verdict.instance) for verdict in verdicts):
-        del wanted["HOST"]
-    optional = [column.heading for column in COLUMNS if not column.needed and column.heading in wanted]
+    columns = [column for column in COLUMNS if column.heading != "HOST" or _hosts_say_more(verdicts)]
+    longest = {column.heading: _longest(column, verdicts, now) for column in columns}
+    reasons = max((_cells(why(verdict)) for verdict in verdicts), default=0)
+    if sum(longest.values()) + GAP * len(longest) + max(len(WHY), reasons) <= width:
+        return longest
+    wanted = {column.heading: min(longest[column.heading], _share(column, width)) for column in columns}
+    optional = [column.heading for column in columns if not column.needed]
     room = width - max(18, width // 4)
     while optional and sum(wanted.values()) + GAP * len(wanted) > room:
         del wanted[optional.pop()]
@@ -86,9 +90,16 @@ def plain_lines(verdicts: Sequence[Verdict], now: int) -> Iterator[str]:
         yield (" " * GAP).join([*padded, reasons]).rstrip()
 
 
-def _wanted(column: Column, verdicts: Sequence[Verdict], now: int, width: int) -> int:
-    longest = max((_cells(column.cell(verdict, now)) for verdict in verdicts), default=0)
-    return max(len(column.heading), min(longest, max(12, int(width * column.share))))
+def _hosts_say_more(verdicts: Sequence[Verdict]) -> bool:
+    return any(verdict.host not in ("", verdict.instance) for verdict in verdicts)
+
+
+def _longest(column: Column, verdicts: Sequence[Verdict], now: int) -> int:
+    return max(len(column.heading), max((_cells(column.cell(verdict, now)) for verdict in verdicts), default=0))
+
+
+def _share(column: Column, width: int) -> int:
+    return max(12, len(column.heading), int(width * column.share))
 
 
 def _padded(text: str, column: Column, width: int) -> str:
