@@ -12,6 +12,7 @@ import psutil
 
 SYSFS_PATH = "/sys"
 _BLOCK: Final = 1 << 16
+_VALUE: Final = 4096
 _MAX_BYTES: Final = 1 << 24
 
 T = TypeVar("T")
@@ -63,10 +64,19 @@ def absent(reader: Callable[[str], T], path: str) -> T | None:
 _NO_VALUE: Final = frozenset({22, 19, 95})  # EINVAL, ENODEV, EOPNOTSUPP
 
 
-def read_int(path: str) -> int | None:
+def read_value(path: str) -> bytes:
+    """A file that holds one value, as those of `/sys` and `/proc/sys` do: whole in one read. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, _VALUE)
+    finally:
+        os.close(descriptor)
+
+
+def read_int(path: str, base: int = 10) -> int | None:
     """The number that a file holds, or None where there is no such file."""
-    data = read_if_there(path)
-    return int(data) if data is not None else None
+    data = absent(read_value, path)
+    return int(data, base) if data is not None else None
 
 
 _MEMINFO_LINE: Final = re.compile(rb"^([\w()]+): *(\d+)( kB)?", re.MULTILINE)

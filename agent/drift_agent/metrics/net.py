@@ -82,8 +82,7 @@ def parse_snmp(data: bytes) -> dict[str, FieldValue]:
 
 
 def _flags(interface: str) -> int:
-    data = hostfs.read_if_there(hostfs.sys(f"class/net/{interface}/flags"))
-    return int(data, 16) if data is not None else 0
+    return hostfs.read_int(hostfs.sys(f"class/net/{interface}/flags"), 16) or 0
 
 
 def _linux_interfaces(options: NetOptions, names: NameFilter) -> Iterable[tuple[str, dict[str, FieldValue]]]:

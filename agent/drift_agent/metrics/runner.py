@@ -7,8 +7,8 @@ left behind: a new thread goes on with the rest, and the metric is skipped until
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from queue import SimpleQueue
-from threading import Event, Lock, Thread
+from queue import Empty, SimpleQueue
+from threading import Lock, Thread
 from typing import Final
 
 from drift_agent.clock import Clock
@@ -43,7 +43,7 @@ class _Pass:
     monotonic: float
     results: list[list[Point]] = field(default_factory=list)
     lock: Lock = field(default_factory=Lock)
-    done: Event = field(default_factory=Event)
+    done: SimpleQueue[None] = field(default_factory=SimpleQueue)
     abandoned: bool = False
 
 
@@ -121,7 +121,7 @@ class Runner:
             Thread(target=self._serve, args=(self._work,), name="metrics", daemon=True).start()
         self._work.put(todo)
         progress = 0
-        while not todo.done.wait(self._patience):
+        while not _is_done(todo, self._patience):
             with todo.lock:
                 if len(todo.results) in (progress, len(todo.jobs)):
                     break
@@ -153,7 +153,7 @@ class Runner:
                         job.hanging = False
                         return
                     todo.results.append(points)
-            todo.done.set()
+            todo.done.put(None)
 
     def _gather_one(self, job: _Job, todo: _Pass) -> list[Point]:
         started = self._clock.monotonic()
@@ -185,6 +185,15 @@ class Runner:
         if not job.failing:
             job.failing = True
             LOG.warning("metric %s failed, and is tried again each time: %s: %s", job.name, type(error).__name__, error)
+
+
+def _is_done(todo: _Pass, seconds: float) -> bool:
+    """Waits until the pass is through, at most so long."""
+    try:
+        todo.done.get(timeout=seconds)
+    except Empty:
+        return False
+    return True
 
 
 def chosen(metrics: Sequence[Metric], options: MetricsOptions) -> list[Metric]:
