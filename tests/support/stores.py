@@ -1,5 +1,6 @@
 """A store filled with reports and items, by the way that agents' points take."""
 
+import sqlite3
 from collections.abc import Iterable
 
 from drift_agent.drift.points import attributes_json
@@ -30,6 +31,20 @@ def fill(path: str, reports: Iterable[DriftReport], items: Iterable[DriftItem] =
     assert len(good) == len(read), [line for line in read if not isinstance(line, Line)]
     assert not bad, bad
     return f"sqlite://{path}"
+
+
+def checked(text: str) -> list[Line]:
+    """The good lines of a text, ready to be written."""
+    return [line for line in read_lines(text, 0) if isinstance(line, Line)]
+
+
+def rows(path: str, query: str) -> list[tuple[object, ...]]:
+    """What another program sees in the file of a store."""
+    connection = sqlite3.connect(path)
+    try:
+        return connection.execute(query).fetchall()
+    finally:
+        connection.close()
 
 
 def _drift(report: DriftReport) -> Point:

@@ -19,6 +19,7 @@ from drift_collector.server.auth import is_loopback
 from drift_collector.server.body import Limits
 from drift_collector.server.listen import open_listener
 from drift_collector.store.sqlite import SqliteStore
+from drift_collector.store.sqlite_expire import expire
 from drift_collector.store.sqlite_write import SqliteWriter
 from drift_collector.store.tokens import Tokens
 
@@ -124,12 +125,14 @@ class Collector:
             self.stopped.set()
 
     def _keep_house(self) -> None:
+        options = self._options
         while True:
             now = self._clock.time_ns()
             try:
-                self._writer.expire(
-                    now - round(self._options.keep_metrics * 1e9),
-                    now - round(self._options.keep_drift * 1e9),
+                expire(
+                    self._writer,
+                    now - _ns(self._options.keep_metrics),
+                    now - _ns(self._options.keep_drift),
                     self.stopped,
                 )
             except StoreError as error:
@@ -140,6 +143,10 @@ class Collector:
     def _release(self) -> None:
         while self._closers:
             self._closers.pop()()
+
+
+def _ns(seconds: float) -> int:
+    return round(seconds * 1e9)
 
 
 def _config(app: ASGIApp, options: Options) -> uvicorn.Config:

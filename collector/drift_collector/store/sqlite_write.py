@@ -2,10 +2,12 @@
 
 import fcntl
 import os
-from collections.abc import Iterable, Sequence
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import attrgetter
-from threading import Event, Lock
+from threading import Lock
 from typing import Final
 
 from drift_agent.errors import LockHeldError
@@ -18,7 +20,6 @@ from drift_collector.store.sqlite_file import COLUMNS, open_file, told
 
 MAX_SERIES: Final = 2_000_000
 _MAX_HEADS: Final = 300_000
-_STEP: Final = 10_000
 _TABLES: Final = {"drift": "drift_point", "drift_item": "drift_point"}
 _DECLARED: Final = {"drift": DRIFT, "drift_item": DRIFT_ITEM}
 _TYPES: Final = {"s": str, "i": int, "f": float}
@@ -78,42 +79,21 @@ class SqliteWriter:
             self._heads.update(fresh)
         return bad
 
-    def expire(self, metrics_before: int, drift_before: int, stop: Event | None = None) -> int:
-        """Deletes points older than the two times (Unix ns); returns how many. In short steps: writers go between."""
-        deleted = 0
-        for table, before in (("metric_point", metrics_before), ("drift_point", drift_before)):
-            query = f"DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE time < ? LIMIT {_STEP})"
-            while (stop is None or not stop.is_set()) and (count := self._step(query, before)):
-                deleted += count
-        for table, column in (("newest", "time"), ("seq", "time")):
-            self._step(f"DELETE FROM {table} WHERE {column} < ?", drift_before)
-        if deleted:
-            self._step("DELETE FROM seal WHERE instance NOT IN (SELECT instance FROM newest)")
-            self._step(
+    @contextmanager
+    def exclusive(self) -> Iterator[sqlite3.Connection]:
+        """The connection, while nobody else writes through it; keep it for moments only."""
+        with self._lock, told(self.path):
+            yield self._connection
+
+    def prune(self) -> None:
+        """Deletes the series that have no point any more, and forgets what is remembered of them, at once."""
+        with self.exclusive() as connection:
+            connection.execute(
                 "DELETE FROM series WHERE id NOT IN (SELECT series FROM metric_point)"
                 " AND id NOT IN (SELECT series FROM drift_point)"
             )
-            with self._lock, told(self.path):
-                self._heads.clear()
-                self._series_count = self._count_series()
-            while (stop is None or not stop.is_set()) and self._shrink():
-                pass
-        return deleted
-
-    def _shrink(self) -> bool:
-        """Gives some free pages back to the disk where they are many; those that are few will be filled again."""
-        with self._lock, told(self.path):
-            (free,) = self._connection.execute("PRAGMA freelist_count").fetchone()
-            (pages,) = self._connection.execute("PRAGMA page_count").fetchone()
-            if free * 5 < pages:
-                return False
-            # As a script: a pragma without rows is otherwise stepped once, and gives back one page.
-            self._connection.executescript(f"PRAGMA incremental_vacuum({_STEP // 10})")
-            return True
-
-    def _step(self, query: str, *parameters: int) -> int:
-        with self._lock, told(self.path):
-            return self._connection.execute(query, parameters).rowcount
+            self._heads.clear()
+            self._series_count = self._count_series()
 
     def close(self) -> None:
         """Ends the writer; what was acknowledged is on disk. May be called twice."""

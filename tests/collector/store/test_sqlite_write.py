@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from drift_agent.errors import LockHeldError, StoreError
-from drift_collector.store.lines import BadLine, Line, fields_of, read_lines
+from drift_collector.store.lines import BadLine, fields_of
 from drift_collector.store.sqlite import SqliteStore
 from drift_collector.store.sqlite_write import SqliteWriter
 from reports import NOW, SECOND, item, report
 from servers import wait_until
-from stores import lines
+from stores import checked, lines, rows
 
 DAY = 86_400 * SECOND
 EVER = 2**63 - 2
@@ -29,18 +29,6 @@ def writer(path: str) -> Iterator[SqliteWriter]:
     writer = SqliteWriter(path)
     yield writer
     writer.close()
-
-
-def checked(text: str) -> list[Line]:
-    return [line for line in read_lines(text, NOW) if isinstance(line, Line)]
-
-
-def rows(path: str, query: str) -> list[tuple[object, ...]]:
-    connection = sqlite3.connect(path)
-    try:
-        return connection.execute(query).fetchall()
-    finally:
-        connection.close()
 
 
 def points(path: str) -> list[tuple[object, ...]]:
@@ -117,38 +105,6 @@ def test_the_newest_report_is_the_same_in_whatever_order_they_come(writer: Sqlit
     assert list(store.newest(0, EVER)) == [sent[4]]
     assert list(store.newest(0, sent[2].time)) == [sent[2]]
     store.close()
-
-
-def test_expiry_forgets_what_is_older_and_keeps_the_rest(writer: SqliteWriter, path: str) -> None:
-    old, young = NOW - 10 * DAY, NOW - DAY
-    writer.write(checked(f"cpu,host=old f=1 {old}\ncpu,host=young f=1 {young}"))
-    writer.write(
-        checked(lines([report("i-1", time=old), report("i-2", time=NOW - 100 * DAY)], [item("i-1", time=old)]))
-    )
-    assert writer.expire(NOW - 7 * DAY, NOW - 90 * DAY) == 2
-    assert [key for key, _, _ in points(path)] == ["cpu,host=young"]
-    assert rows(path, "SELECT count(*) FROM drift_point") == [(2,)]
-    assert rows(path, "SELECT instance FROM newest") == rows(path, "SELECT DISTINCT instance FROM seal") == [("i-1",)]
-    assert rows(path, "SELECT count(*) FROM series") == [(3,)]
-    assert writer.write(checked(f"cpu,host=old f=1 {young}")) == []
-    assert len(points(path)) == 2
-
-
-def test_expiry_gives_space_back(writer: SqliteWriter, path: str) -> None:
-    text = "\n".join(f'm,n={n} f="{"x" * 1000}" {n}' for n in range(3000))
-    writer.write(checked(text))
-    (before,) = rows(path, "PRAGMA page_count")
-    writer.expire(5000, 5000)
-    (after,) = rows(path, "PRAGMA page_count")
-    assert int(str(after[0])) < int(str(before[0])) / 4
-
-
-def test_expiry_stops_when_it_is_told_to(writer: SqliteWriter, path: str) -> None:
-    writer.write(checked("m f=1 5"))
-    stop = threading.Event()
-    stop.set()
-    assert writer.expire(10, 10, stop) == 0
-    assert len(points(path)) == 1
 
 
 def test_reports_are_read_while_others_write(writer: SqliteWriter, path: str) -> None:
