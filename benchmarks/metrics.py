@@ -4,9 +4,10 @@
 
 Every program samples once a second in a process of its own: ours (gathered and encoded), Debian's collectd and
 prometheus-node-exporter, and Telegraf where the environment names it (TELEGRAF). All gather all that we do by default
-every time; ours once more as it is configured by default, the four dear metrics every 10 s. What counts is the time on a
-processor (/proc/PID/task/*/schedstat), without start-up. Absolute figures swing with what else the machine does: the
-ratios of one run are what can be compared.
+every time; ours once more as it is configured by default, the four dear metrics every 10 s.
+
+What counts is the time on a processor (/proc/PID/task/*/schedstat), without start-up. Absolute figures swing with what
+else the machine does: the ratios of one run are what can be compared.
 """
 
 import argparse
@@ -33,6 +34,7 @@ from drift_agent.metrics.runner import Runner
 INPUTS: Final = ("cpu", "mem", "swap", "disk", "diskio", "net", "system", "processes", "kernel", "internal")
 """What `telegraf` and `driftline` have in common: all that we gather by default."""
 
+PEERS: Final = ("collectd", "node_exporter", "telegraf")
 WARM_UP: Final = 3.0
 LIMITS: Final = {"collectd": 0.5, "telegraf": 0.25}
 LIMIT_MS: Final = 2.0
