@@ -1,5 +1,6 @@
 """What a fact of the running machine is: something no image can hold, compared with what the image asks for."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -29,6 +30,14 @@ class Fact:
     kind: str
     companion: str
     gather: Callable[[Manifest, str], Observation | None]
+
+
+CONTAINER_MARKS: Final = ("/run/systemd/container", "/run/.containerenv", "/.dockerenv")
+
+
+def is_container() -> bool:
+    """Whether we run in a container: its kernel, and perhaps its network, belong to somebody else too."""
+    return any(os.path.exists(path) for path in CONTAINER_MARKS)
 
 
 def read_text(path: str, limit: int = 4 << 20) -> str:

@@ -12,13 +12,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from drift_agent.drift.runtime.fact import Fact, Observation, read_text
+from drift_agent.drift.runtime.fact import Fact, Observation, is_container, read_text
 from drift_agent.image.manifest import Manifest
 from drift_agent.model import AttributeValue, Change, Unreadable
 
 KIND: Final = "socket"
 
-CGROUPS: Final = "/sys/fs/cgroup"
+CGROUPS: Final = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
+"""Where control groups of version 2 may be mounted; those of version 1 know nothing of sockets."""
+
 MAX_CGROUPS: Final = 20_000
 
 _SOCK_DIAG: Final = 4  # NETLINK_SOCK_DIAG
@@ -38,24 +40,33 @@ _VARYING: Final = re.compile(r"(?<=-)\d+(?=\.scope)|[0-9a-f]{12,}")
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """One socket that takes what comes; `unit` is empty where the kernel or systemd does not say."""
+    """One socket that takes what comes.
+
+    `unit` is empty where it belongs to none, None where its control group cannot be seen from here.
+    """
 
     protocol: str
     address: str
     port: int
     uid: int
-    unit: str
+    unit: str | None
 
 
 def gather(_: Manifest, proc: str) -> Observation | None:
-    """Every listening socket of the network namespace that the agent is in."""
+    """Every listening socket of the network namespace that the agent is in.
+
+    A container may share it with its host: there only sockets of control groups that it can see are its own, where it
+    can see any (a file system of version 2).
+    """
+    top = next((path for path in CGROUPS if os.path.exists(os.path.join(path, "cgroup.controllers"))), None)
+    shared = top is not None and is_container()
     try:
         lowest = int(read_text(os.path.join(proc, "sys/net/ipv4/ip_local_port_range")).split()[0])
-        units = _units(CGROUPS)
+        units = _units(top) if top is not None else {}
         changes = {}
         for listener in listeners(units):
             change = _change(listener, lowest)
-            if change is not None:
+            if change is not None and not (shared and listener.unit is None):
                 changes[change.key] = change
     except (OSError, ValueError, IndexError) as error:
         reason = error.strerror if isinstance(error, OSError) else None
@@ -69,7 +80,7 @@ def _change(listener: Listener, lowest_ephemeral: int) -> Change | None:
     if listener.port >= lowest_ephemeral:
         if listener.protocol == "udp":
             return None
-        port = f"ephemeral {listener.unit}".rstrip()
+        port = f"ephemeral {listener.unit or ''}".rstrip()
     attributes: dict[str, AttributeValue] = {"uid": listener.uid}
     if listener.unit:
         attributes["unit"] = listener.unit
@@ -119,14 +130,14 @@ def _listener(protocol: str, answer: bytes, units: dict[int, str]) -> Listener:
     values = _ANSWER.unpack_from(answer)
     family, port, raw, uid = values[0], values[4], values[6], values[14]
     address = socket.inet_ntop(family, raw[:4] if family == socket.AF_INET else raw)
-    unit = ""
+    unit: str | None = None
     position = _ANSWER.size
     while position + _ATTRIBUTE.size <= len(answer):
         length, kind = _ATTRIBUTE.unpack_from(answer, position)
         if length < _ATTRIBUTE.size:
             break
         if kind == _CGROUP_ID and length == _ATTRIBUTE.size + 8:
-            unit = units.get(struct.unpack_from("=Q", answer, position + _ATTRIBUTE.size)[0], "")
+            unit = units.get(struct.unpack_from("=Q", answer, position + _ATTRIBUTE.size)[0])
         position += (length + 3) & ~3
     return Listener(protocol, address, int.from_bytes(port, "big"), uid, unit)
 
@@ -135,6 +146,10 @@ def _units(top: str) -> dict[int, str]:
     """Units by the inode of their control group, which is the group's id; parts that differ per boot are `*`."""
     units: dict[int, str] = {}
     waiting = [(top, "")]
+    try:
+        units[os.stat(top).st_ino] = ""
+    except OSError:
+        pass
     while waiting and len(units) < MAX_CGROUPS:
         path, unit = waiting.pop()
         try:

@@ -4,7 +4,7 @@ import os
 import re
 from typing import Final
 
-from drift_agent.drift.runtime.fact import Fact, Observation, read_text
+from drift_agent.drift.runtime.fact import Fact, Observation, is_container, read_text
 from drift_agent.image.manifest import Manifest
 from drift_agent.model import Change, Unreadable
 
@@ -20,8 +20,10 @@ _OCTAL: Final = re.compile(r"0[0-7]{1,21}")
 def gather(manifest: Manifest, proc: str) -> Observation | None:
     """Every baked parameter that is set otherwise; one that this kernel does not have is none.
 
-    None where the image configures none.
+    None where the image configures none, and in a container, whose kernel is set by its host.
     """
+    if is_container():
+        return None
     changes, unreadable, found = [], [], False
     for item in manifest.of_kind("sysctl"):
         wanted = item.attributes.get("value")

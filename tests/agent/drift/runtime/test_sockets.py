@@ -84,6 +84,22 @@ def test_a_connection_is_no_listener(manifest: Manifest) -> None:
             assert keys(manifest) == before
 
 
+def test_a_container_that_shares_the_hosts_network_has_its_own_sockets_alone(
+    manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = below_the_ephemeral_range()
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", port))
+        listening.listen()
+        monkeypatch.setattr(sockets, "CGROUPS", (str(tmp_path),))  # nothing is seen of whose it is
+        monkeypatch.setattr(sockets, "is_container", lambda: True)
+        assert f"tcp 127.0.0.1:{port}" in keys(manifest)
+        (tmp_path / "cgroup.controllers").touch()
+        assert keys(manifest) == set()
+        monkeypatch.setattr(sockets, "is_container", lambda: False)
+        assert f"tcp 127.0.0.1:{port}" in keys(manifest)
+
+
 def test_units_by_control_group(tmp_path: Path) -> None:
     docker = "system.slice/docker-0123456789abcdef.scope"
     for path in ("system.slice/ssh.service/init", "user.slice/session-31.scope", docker):

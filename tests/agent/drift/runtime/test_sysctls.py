@@ -22,7 +22,8 @@ class Baked:
 
 
 @pytest.fixture
-def proc(tmp_path: Path) -> Path:
+def proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(sysctls, "is_container", lambda: False)
     (tmp_path / "sys/net/ipv4").mkdir(parents=True)
     (tmp_path / "sys/net/ipv4/ip_forward").write_text("1\n")
     (tmp_path / "sys/net/ipv4/tcp_rmem").write_text("4096\t131072\t6291456\n")
@@ -49,6 +50,11 @@ def test_a_number_may_be_written_in_any_base(proc: Path) -> None:
     observed = sysctls.gather(Baked({"kernel.sysrq": "0x01b6"}), str(proc))  # type: ignore[arg-type]
     assert observed is not None
     assert observed.changes == []
+
+
+def test_a_containers_kernel_is_set_by_its_host(proc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sysctls, "is_container", lambda: True)
+    assert sysctls.gather(Baked({"net.ipv4.ip_forward": "0"}), str(proc)) is None  # type: ignore[arg-type]
 
 
 def test_an_image_that_configures_none_says_nothing(proc: Path) -> None:
