@@ -128,13 +128,9 @@ class Collector:
         options = self._options
         while True:
             now = self._clock.time_ns()
+            metrics_before, drift_before = now - _ns(options.keep_metrics), now - _ns(options.keep_drift)
             try:
-                expire(
-                    self._writer,
-                    now - _ns(self._options.keep_metrics),
-                    now - _ns(self._options.keep_drift),
-                    self.stopped,
-                )
+                expire(self._writer, metrics_before, drift_before, self.stopped)
             except StoreError as error:
                 self._on_fault(str(error))
             if self._clock.wait(self.stopped, CLEAN_SECONDS):
