@@ -15,7 +15,9 @@ class Batch:
     """Some lines of one lane that were put at the same time.
 
     `body` is UTF-8, each line with its newline. `made` is when it was put, `oldest` and `newest` are the times of its
-    points (all Unix ns). Ids grow with the time of the put and are never used twice.
+    points (all Unix ns). Ids grow with the time of the put and are never used twice; they are negative in memory, where
+    one that reaches the file after all gets another: an acknowledgement of the old one then comes to nothing, and the
+    batch is sent twice, which does no harm.
     """
 
     id: int

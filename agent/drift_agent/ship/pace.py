@@ -17,7 +17,7 @@ _LOOK_SECONDS: Final = 1.0
 
 @dataclass(slots=True)
 class Numbers:
-    """Counts since the start; times are Unix ns, 0 for never."""
+    """Counts since the start; `write_ns` is how long the last write took; times are Unix ns, 0 for never."""
 
     written: int = 0
     rejected: int = 0

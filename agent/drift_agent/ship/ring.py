@@ -1,7 +1,7 @@
 """What waits in memory while the spool's file cannot be written: bounded, what matters least goes first. Not locked."""
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from drift_agent.model import LANES, Lane
@@ -22,14 +22,19 @@ class Ring:
     def __init__(self, max_bytes: int = MAX_RING_BYTES) -> None:
         self._max_bytes = max_bytes
         self._bytes = 0
+        self._last_id = 0
         self._held: dict[int, _Held] = {}
 
     def __len__(self) -> int:
         return len(self._held)
 
     def put(self, batch: Batch, outputs: Collection[str]) -> list[tuple[Batch, set[str]]]:
-        """Keeps `batch`; returns what had to go for it: the oldest of the lowest lane, with who was still owed it."""
-        self._held[batch.id] = _Held(batch, set(outputs))
+        """Keeps `batch` under an id of the ring's own (below 0).
+
+        Returns what had to go for it: the oldest of the lowest lane, with who was still owed it.
+        """
+        self._last_id -= 1
+        self._held[self._last_id] = _Held(replace(batch, id=self._last_id), set(outputs))
         self._bytes += len(batch.body)
         dropped = []
         while self._bytes > self._max_bytes:
@@ -39,7 +44,7 @@ class Ring:
         return dropped
 
     def _first_to_go(self) -> int:
-        return max(self._held, key=lambda id_: (LANES.index(self._held[id_].batch.lane), -id_))
+        return max(self._held, key=lambda id_: (LANES.index(self._held[id_].batch.lane), id_))
 
     def newest_first(self, output: str, lane: Lane) -> Iterator[Batch]:
         """What `output` is still owed of `lane`."""

@@ -111,7 +111,7 @@ class Sender:
             due = self._flush_at if not self._todo else min(self._flush_at, max(self._backfill_at, now))
             return max(0.0, due - now)
         sent = self._output.send(group.body(), group.lines)
-        self.numbers.write_ns += round(sent.seconds * 1e9)
+        self.numbers.write_ns = round(sent.seconds * 1e9)
         match sent.outcome:
             case Acked():
                 self._on_ack(group)

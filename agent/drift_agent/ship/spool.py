@@ -1,6 +1,7 @@
 """Where every point waits until each of its outputs has acknowledged it: on disk, bounded, first things first."""
 
 import os
+import sqlite3
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -57,8 +58,7 @@ class Spool:
         self._output_ids: dict[str, int] = {}
         self._ring = Ring()
         self._dropped = dict.fromkeys(self._outputs, 0)
-        # Times, so that they go on growing where the file that holds the highest cannot be read yet.
-        self._last_id = clock.time_ns()
+        self._last_id = 0
 
     @classmethod
     def open(
@@ -86,7 +86,7 @@ class Spool:
         now = self._clock.time_ns()
         limit = min(MAX_BATCH_BYTES, self._options.max_bytes // 16)
         batches = [
-            replace(batch, id=self._new_id())
+            batch
             for lane in LANES
             if lines_by_lane.get(lane) and self._owed(lane)
             for batch in cut(lane, lines_by_lane[lane], now, limit)
@@ -138,7 +138,8 @@ class Spool:
         with self._lock:
             for batch in batches:
                 self._ring.ack(output, batch.id)
-            self._file.read(lambda database: rows.note_acks(database, self._output_ids[output], batches))
+            stored = [batch for batch in batches if batch.id > 0]
+            self._file.read(lambda database: rows.note_acks(database, self._output_ids[output], stored))
             self._file.write(_settle_acks)
             self._file.shrink()
 
@@ -146,10 +147,6 @@ class Spool:
         """All log offsets as they were put last."""
         with self._lock:
             return self._file.read(rows.offsets) or {}
-
-    def has(self, output: str, lane: Lane) -> bool:
-        """Whether anything of `lane` waits for `output`."""
-        return bool(self.take(output, lane, 1, 1))
 
     @property
     def writable(self) -> bool:
@@ -182,11 +179,6 @@ class Spool:
 
     # ------------------------------------------------------------------------------------------ held under the lock
 
-    def _new_id(self) -> int:
-        with self._lock:
-            self._last_id += 1
-            return self._last_id
-
     def _on_open(self, database: Database) -> None:
         with database.transaction() as run:
             self._output_ids = rows.settle_outputs(run, self._outputs)
@@ -208,11 +200,15 @@ class Spool:
             self._store_group(group, offsets if group is groups[-1] else {}) for group in groups if group or offsets
         )
 
+    def _insert(self, run: sqlite3.Connection, batch: Batch, owed: Iterable[str]) -> None:
+        self._last_id += 1
+        rows.insert(run, replace(batch, id=self._last_id), [self._output_ids[label] for label in owed])
+
     def _store_group(self, batches: Sequence[Batch], offsets: Mapping[str, bytes]) -> bool:
         def work(database: Database) -> list[tuple[int, int]]:
             with database.transaction() as run:
                 for batch in batches:
-                    rows.insert(run, batch, [self._output_ids[label] for label in self._owed(batch.lane)])
+                    self._insert(run, batch, self._owed(batch.lane))
                 rows.put_offsets(run, offsets)
                 limits = (self._options.max_bytes, self._clock.time_ns() - round(self._options.max_age * 1e9))
                 return rows.enforce(database, run, limits, list(self._output_ids.values()))
@@ -236,7 +232,7 @@ class Spool:
 
             def work(database: Database, batch: Batch = batch, owed: set[str] = owed) -> bool:
                 with database.transaction() as run:
-                    rows.insert(run, batch, [self._output_ids[label] for label in owed])
+                    self._insert(run, batch, owed)
                 return True
 
             if not self._file.write(work):

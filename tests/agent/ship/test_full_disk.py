@@ -11,6 +11,7 @@ from drift_agent.clock import SystemClock
 from drift_agent.config import OutputOptions, SpoolOptions
 from drift_agent.ship.shipper import Shipping
 from drift_agent.ship.spool import Spool
+from fakes import FakeClock
 from servers import Influxd1, wait_until
 
 T0 = 1_700_000_000_000_000_000
@@ -72,3 +73,31 @@ def test_drift_leaves_a_full_disk_logs_pause_and_all_recovers(small_disk: Path, 
         rows = influxd1.rows(f'SELECT count("value") FROM "{measurement}"', database)
         assert rows[0]["count"] == count
     assert sum(spool.stats().dropped.values()) == 0
+
+
+def remount(path: Path, how: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{how}", str(path)], check=True)
+
+
+def test_on_a_disk_that_is_read_only_the_agent_runs_and_recovers(small_disk: Path) -> None:
+    output, clock = OutputOptions(url="http://influxdb.example:8086"), FakeClock()
+
+    def drift(spool: Spool) -> int:
+        return sum(batch.lines for batch in spool.take(output.label, "drift", 100, 1 << 20))
+
+    spool = Spool.open(small_disk / "spool.db", SpoolOptions(), [output], clock)
+    spool.put({"drift": lines("drift", 0, 3)})
+    spool.close()
+    remount(small_disk, "ro")
+    try:
+        spool = Spool.open(small_disk / "spool.db", SpoolOptions(), [output], clock)
+        assert spool.put({"drift": lines("drift", 3, 2)})
+        assert not spool.put({"logs": lines("logs", 0, 1)}, offsets={"a": b"1"})
+        assert drift(spool) == 2
+    finally:
+        remount(small_disk, "rw")
+    clock.advance(1)
+    assert spool.put({"logs": lines("logs", 0, 1)}, offsets={"a": b"1"})
+    assert drift(spool) == 5
+    assert spool.offsets() == {"a": b"1"}
+    spool.close()
