@@ -33,6 +33,7 @@ from drift_agent.image.statcache import (
     RecordBuilder,
     Stat,
     StatCache,
+    Stored,
     pack,
     parts,
 )
@@ -45,6 +46,8 @@ MAX_CACHED_NAMES: Final = 20_000
 
 MAX_AHEAD: Final = 2048
 """Entries that the walk may be ahead of one whose content is still being hashed."""
+
+MAX_RUN_BYTES: Final = 64 << 10
 
 _NO_STAT: Final[Stat] = (0, 0, 0, 0, 0)
 
@@ -133,9 +136,9 @@ class Scan:
         return entry
 
     def _finished(self, events: Iterator[Entry | Run]) -> Iterator[Entry | Run]:
-        """The same events in the same order; the walk goes on while large files are hashed."""
+        """The same in the same order, runs joined; the walk goes on while large files are hashed."""
         ahead: deque[Entry | Run] = deque()
-        for event in events:
+        for event in _joined(events):
             ahead.append(event)
             while ahead and (len(ahead) > MAX_AHEAD or not _is_unfinished(ahead[0])):
                 yield self._finish(ahead.popleft())
@@ -273,12 +276,13 @@ class Scan:
         except OSError:  # somebody is at work here, or we may not look: one by one, and nothing to remember
             yield from self._steps(folder, names)
             return
-        record = cache.take(folder.key)
+        stored = cache.take(folder.key)
         joined = os.fsencode("\0".join(names))
-        if record is not None and record.stats == packed and record.names == joined:
+        if stored is not None and stored.holds(joined, packed):
             cache.same()
-            yield from self._recorded_steps(folder, record, names)
+            yield from self._recorded_steps(folder, stored, names)
         else:
+            record = stored.record() if stored is not None else None
             yield from self._renewed_steps(folder, names, packed, record, cache)
 
     def _looked_at(self, folder: _Folder, names: list[str]) -> list[str]:
@@ -292,12 +296,17 @@ class Scan:
         decision, descends = self._looker.verdict(state)
         return decision.path_class != "ignored" or descends
 
-    def _recorded_steps(self, folder: _Folder, record: Record, names: list[str]) -> Iterator[Entry | Run | str]:
-        if not any(record.ways):
-            yield Run(record.lines, len(names))
+    def _recorded_steps(self, folder: _Folder, stored: Stored, names: list[str]) -> Iterator[Entry | Run | str]:
+        ways = stored.ways
+        if not any(ways):
+            yield Run(stored.lines, len(names))
+            return
+        record = stored.record()
+        if record is None:
+            yield from self._steps(folder, names)
             return
         for number, count, lines in parts(record):
-            name, way = names[number], record.ways[number]
+            name, way = names[number], ways[number]
             if way in (SINGLE, SINGLE_DESCEND):
                 yield Entry(folder.path_of(name), self._looker.verdict(folder.state.child(name))[0], lines)
             elif lines:
@@ -342,6 +351,26 @@ class Scan:
         if way not in (HIDDEN, HIDDEN_DESCEND):
             entry = Entry(folder.path_of(name), self._looker.verdict(folder.state.child(name))[0], line)
         return Seen(name, entry, _NO_STAT, way in ENTERED)
+
+
+def _joined(events: Iterator[Entry | Run]) -> Iterator[Entry | Run]:
+    """The same with runs that follow each other as one, up to `MAX_RUN_BYTES`."""
+    lines: list[bytes] = []
+    count = size = 0
+    for event in events:
+        if isinstance(event, Run):
+            lines.append(event.lines)
+            count += event.count
+            size += len(event.lines)
+            if size < MAX_RUN_BYTES:
+                continue
+        if lines:
+            yield Run(b"".join(lines), count)
+            lines, count, size = [], 0, 0
+        if isinstance(event, Entry):
+            yield event
+    if lines:
+        yield Run(b"".join(lines), count)
 
 
 def _is_unfinished(event: Entry | Run) -> bool:

@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import IO, Final
 
-from drift_agent.image.canonical import key_order
-
 FRESH_NS: Final = 2_000_000_000
 """How long an entry must have been left alone before its stat is trusted."""
 
@@ -72,12 +70,6 @@ class Record:
         head = _HEAD.pack(len(key), len(self.names), len(self.ways), len(self.lines))
         return b"".join((head, key, self.names, self.stats, self.lengths.tobytes(), self.ways, self.lines))
 
-    @property
-    def size(self) -> int:
-        """How many bytes `encode` gives."""
-        key = len(self.key.encode("utf-8", "surrogateescape"))
-        return _HEAD.size + key + len(self.names) + len(self.ways) * (STAT_BYTES + 5) + len(self.lines)
-
     def by_name(self) -> dict[bytes, tuple[bytes, int, bytes]]:
         """Stat, way and line of each entry."""
         ends = list(accumulate(self.lengths))
@@ -89,6 +81,51 @@ class Record:
             )
             for number, name in enumerate(self.names.split(b"\0"))
         }
+
+
+class Stored:
+    """A record as it lies in the file; only what is asked for is taken apart."""
+
+    __slots__ = ("_body", "_count", "_lengths_at", "_names_at", "_stats_at", "begin", "key", "size")
+
+    def __init__(self, begin: int, key_length: int, names_length: int, count: int, body: bytes) -> None:
+        self.begin = begin
+        self.size = _HEAD.size + len(body)
+        self.key = body[:key_length]
+        self._body = body
+        self._count = count
+        self._names_at = key_length
+        self._stats_at = key_length + names_length
+        self._lengths_at = self._stats_at + count * STAT_BYTES
+
+    def holds(self, names: bytes, stats: bytes) -> bool:
+        """Whether it is of just these names, with these stats."""
+        return self._body[self._names_at : self._lengths_at] == names + stats
+
+    @property
+    def ways(self) -> bytes:
+        """How each entry is handed on."""
+        return self._body[self._lengths_at + 4 * self._count : self._lengths_at + 5 * self._count]
+
+    @property
+    def lines(self) -> bytes:
+        """The lines of all entries."""
+        return self._body[self._lengths_at + 5 * self._count :]
+
+    def record(self) -> Record | None:
+        """All of it; None where it does not add up."""
+        lengths = array("I")
+        lengths.frombytes(self._body[self._lengths_at : self._lengths_at + 4 * self._count])
+        names, lines = self._body[self._names_at : self._stats_at], self.lines
+        if sum(lengths) != len(lines) or names.count(b"\0") + 1 != self._count:
+            return None
+        stats = self._body[self._stats_at : self._lengths_at]
+        return Record(self.key.decode("utf-8", "surrogateescape"), names, stats, lengths, self.ways, lines)
+
+    def raw(self) -> bytes:
+        """Its bytes in the file."""
+        lines = len(self._body) - self._lengths_at - 5 * self._count
+        return _HEAD.pack(len(self.key), self._stats_at - self._names_at, self._count, lines) + self._body
 
 
 class StatCache:
@@ -106,30 +143,32 @@ class StatCache:
         self._new: IO[bytes] | None = None
         self._same_until = self._start
         self._failed = False
-        self._ahead: tuple[bytes, Record, int] | None = None
-        """The next record: its place in the order, itself, and where it begins in the file."""
+        self._ahead: Stored | None = None
+        self._read_until = self._start
 
-    def take(self, key: str) -> Record | None:
+    def take(self, key: str) -> Stored | None:
         """What is known of a folder; folders must be asked for in walk order."""
-        place = key_order(key)
-        while (ahead := self._peek()) is not None and ahead[0] < place:
-            self._ahead = None
-        if ahead is None or ahead[0] != place:
-            return None
-        return ahead[1]
+        raw = key.encode("utf-8", "surrogateescape")
+        ahead = self._peek()
+        if ahead is not None and ahead.key != raw:
+            place = raw.replace(b"/", b"\0")
+            while ahead is not None and ahead.key.replace(b"/", b"\0") < place:
+                self._ahead = None
+                ahead = self._peek()
+        return ahead if ahead is not None and ahead.key == raw else None
 
     def same(self) -> None:
         """What was taken last holds still."""
-        assert self._ahead is not None
-        _, record, begin = self._ahead
-        if self._new is None and begin == self._same_until:
-            self._same_until += record.size
+        stored = self._ahead
+        assert stored is not None
+        if self._new is None and stored.begin == self._same_until:
+            self._same_until += stored.size
         else:  # what follows something that changed, or is gone
-            self._write(record)
+            self._write(stored.raw())
 
     def keep(self, record: Record) -> None:
         """What is to be known of a folder from now on."""
-        self._write(record)
+        self._write(record.encode())
 
     def finish(self) -> None:
         """Puts the new cache in the place of the old one."""
@@ -160,7 +199,7 @@ class StatCache:
 
     def _open(self) -> IO[bytes] | None:
         try:
-            file = open(self._path, "rb")  # noqa: SIM115 (closed by `close`)
+            file = open(self._path, "rb", buffering=_COPY)  # noqa: SIM115 (closed by `close`)
         except OSError:
             return None
         if file.read(self._start) == _MAGIC + self._identity + b"\n":
@@ -168,21 +207,20 @@ class StatCache:
         file.close()
         return None
 
-    def _peek(self) -> tuple[bytes, Record, int] | None:
+    def _peek(self) -> Stored | None:
         if self._ahead is None and self._old is not None:
-            begin = self._old.tell()
-            record = _read(self._old)
-            if record is not None:
-                self._ahead = key_order(record.key), record, begin
+            self._ahead = _read(self._old, self._read_until)
+            if self._ahead is not None:
+                self._read_until += self._ahead.size
         return self._ahead
 
     # ----------------------------------------------------------------------------------------------- writing
 
-    def _write(self, record: Record) -> None:
+    def _write(self, raw: bytes) -> None:
         if self._failed:
             return
         try:
-            self._begin().write(record.encode())
+            self._begin().write(raw)
         except OSError:
             self._failed = True
 
@@ -239,7 +277,7 @@ class RecordBuilder:
         )
 
 
-def _read(file: IO[bytes]) -> Record | None:
+def _read(file: IO[bytes], begin: int) -> Stored | None:
     """The next record; None at the end, and where the file is damaged."""
     head = file.read(_HEAD.size)
     if len(head) != _HEAD.size:
@@ -249,23 +287,7 @@ def _read(file: IO[bytes]) -> Record | None:
     if total > _MAX_PART:
         return None
     body = file.read(total)
-    if len(body) != total:
-        return None
-    names_end = key_length + names_length
-    stats_end = names_end + count * STAT_BYTES
-    lengths_end = stats_end + count * 4
-    lengths = array("I")
-    lengths.frombytes(body[stats_end:lengths_end])
-    record = Record(
-        body[:key_length].decode("utf-8", "surrogateescape"),
-        body[key_length:names_end],
-        body[names_end:stats_end],
-        lengths,
-        body[lengths_end : lengths_end + count],
-        body[lengths_end + count :],
-    )
-    sound = sum(lengths) == lines_length and record.names.count(b"\0") + 1 == count
-    return record if sound else None
+    return Stored(begin, key_length, names_length, count, body) if len(body) == total else None
 
 
 def parts(record: Record) -> Iterator[tuple[int, int, bytes]]:
