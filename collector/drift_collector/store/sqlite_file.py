@@ -55,6 +55,9 @@ CREATE TABLE token (
 """
 
 
+_NO_STORE: Final = "there is no store yet; start `drift serve` or `drift up`, or name another with --store"
+
+
 def open_file(path: str, *, create: bool = False) -> sqlite3.Connection:
     """A connection to the store at `path`, in autocommit: transactions are begun by hand. Any thread may use it.
 
@@ -64,9 +67,7 @@ def open_file(path: str, *, create: bool = False) -> sqlite3.Connection:
     if create:
         _make_folder(path)
     elif not os.path.exists(path):
-        raise StoreError(
-            f"{path}: there is no store yet; start `drift serve` or `drift up`, or name another with --store"
-        )
+        raise StoreError(f"{path}: {_NO_STORE}")
     with told(path):
         connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
@@ -88,11 +89,16 @@ def _make_folder(path: str) -> None:
 
 
 def _prepare(connection: sqlite3.Connection, path: str, *, create: bool) -> None:
-    connection.execute("PRAGMA foreign_keys = OFF")
-    if create and not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+    if create and _is_empty(connection):
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT;")
+        connection.execute("BEGIN IMMEDIATE")
+        if _is_empty(connection):  # else another process was quicker
+            for statement in SCHEMA.split(";"):
+                connection.execute(statement)
+        connection.execute("COMMIT")
+    if _is_empty(connection):
+        raise StoreError(f"{path}: {_NO_STORE}")
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application != APPLICATION_ID:
@@ -102,6 +108,10 @@ def _prepare(connection: sqlite3.Connection, path: str, *, create: bool) -> None
     # FULL: an acknowledged batch outlives a loss of power. The log never stays larger than this on disk.
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA journal_size_limit = {64 << 20}")
+
+
+def _is_empty(connection: sqlite3.Connection) -> bool:
+    return connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None
 
 
 @contextmanager

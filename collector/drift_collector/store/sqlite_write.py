@@ -10,7 +10,7 @@ from operator import attrgetter
 from threading import Lock
 from typing import Final
 
-from drift_agent.errors import LockHeldError
+from drift_agent.errors import LockHeldError, StoreError
 from drift_agent.line_protocol import LineError
 from drift_agent.model import FieldValue
 from drift_agent.schema import DRIFT, DRIFT_ITEM
@@ -51,7 +51,11 @@ class SqliteWriter:
     def __init__(self, path: str) -> None:
         self.path = path
         self._connection = open_file(path, create=True)
-        self._lock_file = _lock(path)
+        try:
+            self._lock_file = _lock(path)
+        except BaseException:
+            self._connection.close()
+            raise
         self._lock = Lock()
         self._heads: dict[str, _Series] = {}
         self._series_count = self._count_series()
@@ -185,7 +189,10 @@ class SqliteWriter:
 
 
 def _lock(path: str) -> int:
-    descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreError(f"{path}.lock: cannot be opened: {error.strerror}; check the rights of its folder") from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

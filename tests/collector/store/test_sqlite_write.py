@@ -10,6 +10,7 @@ import pytest
 from drift_agent.errors import LockHeldError, StoreError
 from drift_collector.store.lines import BadLine, fields_of
 from drift_collector.store.sqlite import SqliteStore
+from drift_collector.store.sqlite_file import open_file
 from drift_collector.store.sqlite_write import SqliteWriter
 from reports import NOW, SECOND, item, report
 from servers import wait_until
@@ -211,6 +212,30 @@ def test_a_store_that_is_not_there_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="no store yet; start `drift serve`"):
         SqliteStore(str(tmp_path / "none.db"))
     assert not (tmp_path / "none.db").exists()
+
+
+def test_a_file_that_is_still_empty_is_no_store_yet(tmp_path: Path) -> None:
+    (tmp_path / "new.db").touch()
+    with pytest.raises(StoreError, match="no store yet"):
+        SqliteStore(str(tmp_path / "new.db"))
+
+
+def test_many_who_make_the_same_store_at_once_make_one(path: str) -> None:
+    faults: list[BaseException] = []
+
+    def make() -> None:
+        try:
+            open_file(path, create=True).close()
+        except BaseException as fault:  # the main thread must see it
+            faults.append(fault)
+
+    threads = [threading.Thread(target=make) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not faults
+    assert rows(path, "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'newest'") == [(1,)]
 
 
 def test_the_store_is_for_its_owner_alone(writer: SqliteWriter, path: str) -> None:
