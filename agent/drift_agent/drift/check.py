@@ -242,7 +242,7 @@ def _facts_touched(policy: Policy, keys: Iterable[str], trees: Iterable[str]) ->
         for fact in FACTS
         if fact.kind in policy.kinds
         and any(
-            any(_within(key, source) for key in keys) or any(_within(source, tree) for tree in trees)
+            any(_within(key, source) for key in (*keys, *trees)) or any(_within(source, tree) for tree in trees)
             for source in fact.sources
         )
     ]

@@ -14,17 +14,24 @@ why = "the application's cache"
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from importlib import resources
 from typing import Any, Final
 
 from drift_agent.errors import ConfigError
-from drift_agent.image.globs import Automaton
+from drift_agent.image.globs import Automaton, expand_braces
 from drift_agent.image.policy import ALL_ATTRIBUTES, BAKED_KINDS, CLASSES, SEVERITIES, Policy, Rule
 from drift_agent.image.semantics import ATTRIBUTES
 
 PROFILES: Final = ("generic", "debian", "ubuntu", "amazon-linux")
 CLOUD_INIT: Final = "cloud-init"
 MAX_POLICY_BYTES: Final = 1 << 20
+
+STRUCTURAL: Final = (
+    "/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow", "/etc/subuid", "/etc/subgid",
+    "/etc/systemd/system/*.wants/*", "/etc/systemd/system/*.requires/*",
+)  # fmt: skip
+"""What may be compared by record: accounts, and the links that enable units."""
 
 _RULE_KEYS: Final = ("path", "class", "kind", "attributes", "without", "severity", "why")
 
@@ -104,6 +111,8 @@ def _parse(entry: Mapping[str, Any], where: str, layer: str) -> list[Rule]:
     attributes = _attributes(entry, where)
     for path in paths:
         _check_pattern(path, kind, where)
+        if path_class == "structural" and not _has_records(path, kind):
+            raise ConfigError(f"{where}: path {path!r} holds no records; structural is for {', '.join(STRUCTURAL)}")
     return [Rule(path, path_class, attributes, severity, why, layer, kind) for path in paths]
 
 
@@ -125,6 +134,12 @@ def _attributes(entry: Mapping[str, Any], where: str) -> frozenset[str] | None:
             raise ConfigError(f"{where}: {key} may hold {', '.join(ATTRIBUTES)}")
         return frozenset(names) if key == "attributes" else ALL_ATTRIBUTES.difference(names)
     return None
+
+
+def _has_records(path: str, kind: str) -> bool:
+    """Whether everything that a pattern may match is compared by record."""
+    patterns = expand_braces(path) if kind == "file" else []
+    return bool(patterns) and all(any(fnmatchcase(each, known) for known in STRUCTURAL) for each in patterns)
 
 
 def _check_pattern(path: str, kind: str, where: str) -> None:

@@ -85,6 +85,7 @@ def test_own_rules_stand_behind_the_profile(tmp_path: Path) -> None:
         ('[[rule]]\npath = "/a"\nattributes = ["x"]', "attributes may hold"),
         ('[[rule]]\npath = "/a"\nattributes = []\nwithout = []', "not both"),
         ('[[rule]]\npath = "/a"\nwhy = 1', "why must be"),
+        ('[[rule]]\npath = "/etc/hosts"\nclass = "structural"', "holds no records"),
         ('[[rule]]\npath = "/a"\nglob = 1', "glob is not known"),
     ],
 )

@@ -105,6 +105,9 @@ def test_touching_a_source_compares_its_kinds_again(root: Path, manifest: Manife
     assert result.scope.covers("user", "anybody")
     assert not result.scope.covers("package", "bash:amd64")
     assert check_paths(str(root), manifest, ["/etc/hosts"]).scope.kinds == ()
+    make_tree(root, {"etc/systemd/system/new.target.wants": {"ssh.service": Link("/lib/systemd/system/ssh.service")}})
+    result = check_paths(str(root), manifest, ["/etc/systemd/system/new.target.wants"])
+    assert ("service", "ssh.service", "modified") in found(result.changes)
 
 
 def test_a_kind_that_is_switched_off_is_not_compared(root: Path, tmp_path: Path) -> None:
