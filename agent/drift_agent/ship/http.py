@@ -5,26 +5,22 @@ socket is known here, and shut down from outside when its time is over.
 """
 
 import os
-import socket
 import ssl
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from http.cookiejar import DefaultCookiePolicy
-from threading import Lock
-from typing import Any, Final
+from typing import Final
 
 import requests
-from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
 from drift_agent import __version__
 from drift_agent.config import OutputOptions
 from drift_agent.ship.deadline import Watchdog
 from drift_agent.ship.influx import Answer
+from drift_agent.ship.wire import Wire, WireAdapter
 
 CONNECT_SECONDS: Final = 5.0
 EXCHANGE_SECONDS: Final = 30.0
@@ -35,91 +31,6 @@ class UnreachableError(Exception):
     """No whole answer came: refused, reset, a timeout, a name that cannot be resolved, a bad certificate."""
 
 
-class _Line:
-    """The connection in use, by a descriptor of its own: it survives what TLS does to the socket object."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._handle: socket.socket | None = None
-        self.cut_by = ""
-
-    def hold(self, sock: socket.socket) -> None:
-        with self._lock:
-            self._release()
-            self._handle = socket.socket(fileno=os.dup(sock.fileno()))
-            if self.cut_by:
-                self._shut()
-
-    def release(self) -> None:
-        with self._lock:
-            self._release()
-
-    def cut(self, why: str) -> None:
-        """Ends whatever is under way on this connection."""
-        with self._lock:
-            self.cut_by = why
-            self._shut()
-
-    def _shut(self) -> None:
-        if self._handle is not None:
-            try:
-                self._handle.shutdown(socket.SHUT_RDWR)
-            except OSError:  # the other side was quicker
-                return
-
-    def _release(self) -> None:
-        if self._handle is not None:
-            self._handle.close()
-            self._handle = None
-
-
-def _pools(line: _Line) -> dict[str, Callable[..., Any]]:
-    """urllib3's pools with connections that show their socket to `line`."""
-
-    class Http(HTTPConnection):
-        def _new_conn(self) -> socket.socket:
-            sock = super()._new_conn()
-            line.hold(sock)
-            return sock
-
-        def close(self) -> None:
-            line.release()
-            super().close()
-
-    class Https(HTTPSConnection):
-        def _new_conn(self) -> socket.socket:
-            sock = super()._new_conn()
-            line.hold(sock)
-            return sock
-
-        def close(self) -> None:
-            line.release()
-            super().close()
-
-    class HttpPool(HTTPConnectionPool):
-        ConnectionCls = Http
-
-    class HttpsPool(HTTPSConnectionPool):
-        ConnectionCls = Https
-
-    return {"http": HttpPool, "https": HttpsPool}
-
-
-class _Adapter(HTTPAdapter):
-    def __init__(self, line: _Line) -> None:
-        self._pools = _pools(line)
-        super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 (requests' own signature)
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = self._pools
-
-    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:  # noqa: ANN401 (requests' own signature)
-        manager = super().proxy_manager_for(proxy, **kwargs)
-        manager.pool_classes_by_scheme = self._pools
-        return manager
-
-
 class HttpClient:
     """Exchanges with one output: one session, kept alive. For one thread."""
 
@@ -128,8 +39,8 @@ class HttpClient:
         self._watchdog = watchdog
         self._seconds = exchange_seconds
         self._aborted = ""
-        self._line = _Line()
-        self._session = _session(options, self._line)
+        self._wire = Wire()
+        self._session = _session(options, self._wire)
 
     def exchange(self, method: str, path: str, headers: Mapping[str, str], body: Sequence[bytes] = ()) -> Answer:
         """Sends one request, the parts of `body` gzipped into one; reads the whole answer, up to `MAX_ANSWER_BYTES`.
@@ -137,10 +48,10 @@ class HttpClient:
         Raises:
             UnreachableError: there was no whole answer within the deadline.
         """
-        if self._line.cut_by and not self._aborted:
+        if self._wire.cut_by and not self._aborted:
             self._session.close()
-            self._line = _Line()
-            self._session = _session(self._options, self._line)
+            self._wire = Wire()
+            self._session = _session(self._options, self._wire)
         sent = dict(headers)
         packed = None
         if body:
@@ -150,15 +61,15 @@ class HttpClient:
         if self._aborted:
             raise UnreachableError(self._aborted)
         start = time.monotonic()
-        self._watchdog.arm(self._line.cut, start + self._seconds)
+        self._watchdog.arm(self._wire.cut, start + self._seconds)
         try:
             answer = self._exchange(method, path, sent, packed, start)
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-            raise UnreachableError(self._line.cut_by or _why(error)) from error
+            raise UnreachableError(self._wire.cut_by or _why(error)) from error
         finally:
             self._watchdog.disarm()
-        if self._line.cut_by:
-            raise UnreachableError(self._line.cut_by)
+        if self._wire.cut_by:
+            raise UnreachableError(self._wire.cut_by)
         return answer
 
     def _exchange(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None, start: float) -> Answer:
@@ -186,13 +97,13 @@ class HttpClient:
     def abort(self, why: str) -> None:
         """Ends the exchange under way, and every later one, with `UnreachableError`. For any thread."""
         self._aborted = why
-        self._line.cut(why)
+        self._wire.cut(why)
 
     def close(self) -> None:
         self._session.close()
 
 
-def _session(options: OutputOptions, line: _Line) -> requests.Session:
+def _session(options: OutputOptions, wire: Wire) -> requests.Session:
     session = requests.Session()
     # requests would take credentials from a .netrc, and a CA bundle that is not the system's.
     session.trust_env = False
@@ -205,7 +116,7 @@ def _session(options: OutputOptions, line: _Line) -> requests.Session:
     # Answers are asked for as they are: what is read of them is bounded, what it inflates to would not be.
     wanted = {"User-Agent": f"driftline/{__version__}", "Accept": "application/json", "Accept-Encoding": "identity"}
     session.headers.update(wanted)
-    adapter = _Adapter(line)
+    adapter = WireAdapter(wire)
     session.mount("http://", adapter)
     session.mount("https://", adapter)
     return session
