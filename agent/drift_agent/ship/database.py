@@ -46,6 +46,8 @@ _MIGRATIONS: Final = (
 )
 """The script at index N makes schema N + 1 of schema N; an empty file is schema 0."""
 
+_TABLES: Final = 5
+
 _IN_MEMORY: Final = """
     PRAGMA temp_store = MEMORY;
     CREATE TEMP TABLE acked (
@@ -122,7 +124,7 @@ class Database:
     def _check(self) -> None:
         application = self.number("PRAGMA application_id")
         version = self.number("PRAGMA user_version")
-        if application not in (0, APPLICATION_ID):
+        if application not in (0, APPLICATION_ID) or (application == 0 and version):
             raise DamagedError("it is another application's database")
         if version > len(_MIGRATIONS):
             raise InputError(
@@ -132,6 +134,9 @@ class Database:
         found = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
             raise DamagedError(str(found))
+        tables = self.number("SELECT count(*) FROM sqlite_master WHERE type = 'table'")
+        if version and tables < _TABLES:
+            raise DamagedError("tables are missing")
 
     def _migrate(self) -> None:
         for version in range(self.number("PRAGMA user_version"), len(_MIGRATIONS)):

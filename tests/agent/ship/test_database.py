@@ -37,6 +37,15 @@ def test_another_applications_database_counts_as_damaged(tmp_path: Path) -> None
         Database(str(path), MAX)
 
 
+def test_a_file_without_its_tables_counts_as_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "spool.db"
+    Database(str(path), MAX).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TABLE owed")
+    with pytest.raises(DamagedError, match="tables are missing"):
+        Database(str(path), MAX)
+
+
 def test_garbage_counts_as_damaged(tmp_path: Path) -> None:
     path = tmp_path / "spool.db"
     path.write_bytes(b"garbage " * 4096)
