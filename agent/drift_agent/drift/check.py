@@ -232,6 +232,7 @@ def _compare_facts(root: str, manifest: Manifest, comparison: Comparison, expect
                 comparison.facts(fact.kind, expected, observed)
                 if observed is None:
                     not_applicable.append(fact.kind)
+    expected.finish()
     return not_applicable
 
 

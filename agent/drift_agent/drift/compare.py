@@ -77,6 +77,15 @@ class Expected:
         self._next()
         return item
 
+    def finish(self) -> None:
+        """Makes sure that nothing is left.
+
+        Raises:
+            ManifestError: a line is left that belongs to no kind of the policy, or stands out of order.
+        """
+        if self.line:
+            raise self._manifest.fault(self._number, f"holds a {self._parse()[0].kind} out of order")
+
     def place(self) -> Place:
         """Where the current line stands.
 

@@ -191,10 +191,24 @@ def test_a_damaged_line_is_named_where_it_matters(root: Path, manifest: Manifest
         check_tree(str(root), damaged)
 
 
+def test_a_line_of_a_kind_that_the_policy_does_not_name_is_no_silence(tmp_path: Path) -> None:
+    root = make_tree(tmp_path / "root", {"etc": {"passwd": "root:x:0:0::/:/bin/sh\n"}})
+    path = tmp_path / "m"
+    bake_tree(root, path, Policy.of([], kinds=["file", "user"])).close()
+    raw = path.read_bytes()
+    user, sysctl = b'{"kind":"user"', b'{"kind":"usee"'
+    path.write_bytes(raw.replace(user, sysctl))
+    with Manifest.open(str(path)) as damaged, pytest.raises(ManifestError, match="line 5 holds a usee"):
+        check_tree(str(root), damaged)
+
+
 # ------------------------------------------------------------------------------------------------ any tree
 
 names = st.sampled_from([b"a", b"b", b"a.b", b"c d", b"\xff\xfe", "é".encode(), b"x\ny", b"-"])
-contents = st.binary(max_size=4)
+contents = st.one_of(
+    st.tuples(st.binary(max_size=4), st.sampled_from([0o644, 0o755, 0o4755, 0o600])),
+    st.builds(Link, st.sampled_from(["a", "..", "/etc/passwd", "\udcff"])),
+)
 folders: st.SearchStrategy[dict[bytes, object]] = st.recursive(
     st.dictionaries(names, contents, max_size=4),
     lambda below: st.dictionaries(names, st.one_of(contents, below), max_size=4),
@@ -208,14 +222,17 @@ def write_tree(path: bytes, tree: dict[bytes, object]) -> None:
         below = path + b"/" + name
         if isinstance(node, dict):
             write_tree(below, node)
+        elif isinstance(node, Link):
+            os.symlink(node.target, below)
         else:
-            assert isinstance(node, bytes)
+            assert isinstance(node, tuple)
             with open(below, "wb") as file:
-                file.write(node)
+                file.write(node[0])
+            os.chmod(below, node[1])
 
 
 def flat(tree: dict[bytes, object], prefix: bytes = b"") -> dict[str, object]:
-    """Key → content, or None for a folder."""
+    """Key → content and mode, or a link, or None for a folder."""
     found: dict[str, object] = {}
     for name, node in tree.items():
         key = prefix + b"/" + name
