@@ -13,3 +13,8 @@ def _escaped(character: str) -> str:
     if 0xDC80 <= code <= 0xDCFF:  # a byte that os.fsdecode could not decode
         code -= 0xDC00
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def cut(text: str, longest: int) -> str:
+    """At most `longest` characters, and `…` where there were more: no host fills a screen by itself."""
+    return text if len(text) <= longest else f"{text[:longest]}…"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drift_agent.text import shown
+from drift_agent.text import cut, shown
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,7 @@ def test_what_does_not_print_is_escaped(text: str, safe: str) -> None:
 @given(st.text())
 def test_whatever_comes_in_only_what_prints_goes_out(text: str) -> None:
     assert shown(text).isprintable()
+
+
+def test_what_is_too_long_is_cut_and_says_so() -> None:
+    assert (cut("abc", 3), cut("abcd", 3), cut("", 0)) == ("abc", "abc…", "")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from drift_agent.text import cut
 from drift_agent.units import format_duration
 from drift_collector.fleet.model import Reason, Trusted
 from drift_collector.store.base import DriftReport
@@ -100,7 +101,7 @@ def taint(report: DriftReport, _: Context) -> Iterator[Reason]:
 def trust(report: DriftReport, context: Context) -> Iterator[Reason]:
     """Whether the agent compared with a manifest at all, with the trusted one, by the trusted policy."""
     trusted = (context.trusted or {}).get(report.image)
-    image = report.image or "an image without a name"
+    image = cut(report.image, 100) or "an image without a name"
     if context.trusted is not None and trusted is None:
         yield Reason("unknown-image", f"no trusted manifest of {image}", "unverified")
     elif trusted is not None and not trusted.usable:

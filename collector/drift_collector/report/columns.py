@@ -9,12 +9,15 @@ from typing import Final
 
 from rich.cells import cell_len
 
-from drift_agent.text import shown
+from drift_agent.text import cut, shown
 from drift_agent.units import format_duration
 from drift_collector.fleet.model import Verdict
 
 GAP: Final = 2
 """Spaces between two columns."""
+
+MAX_NAME: Final = 256
+"""Characters of a name that are shown; no cloud gives longer ones."""
 
 _SECOND: Final = 1_000_000_000
 
@@ -112,4 +115,4 @@ def _cells(text: str) -> int:
 
 
 def _cell(text: str) -> str:
-    return shown(text) or "-"
+    return shown(cut(text, MAX_NAME)) or "-"

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from drift_agent.model import AttributeValue
-from drift_agent.text import shown
+from drift_agent.text import cut, shown
 from drift_collector.fleet.model import Fleet, Verdict
 from drift_collector.fleet.systemic import REST_KIND
 from drift_collector.report.columns import age
@@ -22,6 +22,13 @@ _MARKS: Final = {
 }
 _DIFF_STYLES: Final = {"+": "green", "-": "red", "@": "cyan"}
 _ABSENT: Final = "-"
+
+MAX_WORD: Final = 64
+MAX_ATTRIBUTES: Final = 100
+MAX_KEY: Final = 4096
+MAX_VALUE: Final = 1000
+MAX_DIFF: Final = 32 << 10
+"""What is shown of each, in characters; honest agents send no more."""
 
 
 def print_instance(fleet: Fleet, verdict: Verdict, items: Sequence[DriftItem], console: Console, now: int) -> None:
@@ -39,11 +46,11 @@ def print_instance(fleet: Fleet, verdict: Verdict, items: Sequence[DriftItem], c
 def _head(verdict: Verdict, now: int) -> Iterator[Text]:
     name = plain(verdict.host or verdict.instance)
     if verdict.host not in ("", verdict.instance):
-        name.append(f" ({shown(verdict.instance)})")
+        name.append(f" ({plain(verdict.instance)})")
     yield Text.assemble(state_text(verdict.state), "  ", name)
     facts = [
-        f"image {shown(verdict.image) or _ABSENT}",
-        f"group {shown(verdict.group) or _ABSENT}",
+        f"image {plain(verdict.image)}",
+        f"group {plain(verdict.group)}",
         "never seen" if verdict.last_seen is None else f"seen {_ago(verdict.last_seen, now)}",
     ]
     if verdict.since is not None:
@@ -57,28 +64,27 @@ def _reasons(verdict: Verdict) -> Iterator[Text]:
 
 
 def _item(item: DriftItem, now: int) -> Iterator[Text]:
+    key = shown(cut(item.key, MAX_KEY))
     if item.kind == REST_KIND:
-        yield Text(f"… {shown(item.key)}, which its agent did not send")
+        yield Text(f"… {key}, which its agent did not send")
         return
     mark, style = _MARKS.get(item.change, ("?", ""))
-    details = [detail for detail in (item.path_class, item.severity) if detail]
+    details = [_word(detail) for detail in (item.path_class, item.severity) if detail]
     if item.first_seen > 0:
         details.append(_ago(item.first_seen, now))
-    yield Text.assemble(
-        (f"{mark} ", style), (shown(item.change), style), f" {shown(item.kind)} ", (shown(item.key), "bold"),
-        f"  ({shown(', '.join(details))})" if details else "",
-    )  # fmt: skip
+    about = f"  ({', '.join(details)})" if details else ""
+    yield Text.assemble((f"{mark} {_word(item.change)}", style), f" {_word(item.kind)} ", (key, "bold"), about)
     yield from _attributes(item)
-    for line in item.diff.split("\n"):
+    for line in cut(item.diff, MAX_DIFF).split("\n"):
         if line:
             yield Text(f"    {shown(line.expandtabs())}", style=_DIFF_STYLES.get(line[:1], ""))
 
 
 def _attributes(item: DriftItem) -> Iterator[Text]:
     names = sorted({*item.expected, *item.actual})
-    width = max((len(shown(name)) for name in names), default=0)
-    for name in names:
-        label = f"    {shown(name):{width}}  "
+    width = max((len(_word(name)) for name in names), default=0)
+    for name in names[:MAX_ATTRIBUTES]:
+        label = f"    {_word(name):{width}}  "
         if item.change == "added":
             yield Text(f"{label}{_value(item.actual.get(name))}")
         elif item.change == "removed":
@@ -86,10 +92,16 @@ def _attributes(item: DriftItem) -> Iterator[Text]:
         else:
             yield Text(f"{label}expected {_value(item.expected.get(name, _ABSENT))}")
             yield Text(f"{' ' * len(label)}actual   {_value(item.actual.get(name, _ABSENT))}")
+    if len(names) > MAX_ATTRIBUTES:
+        yield Text(f"    … {len(names) - MAX_ATTRIBUTES} more attributes")
+
+
+def _word(text: str) -> str:
+    return shown(cut(text, MAX_WORD))
 
 
 def _value(value: AttributeValue) -> str:
-    return shown(value) if isinstance(value, str) else "none" if value is None else str(value).lower()
+    return shown(cut(value, MAX_VALUE)) if isinstance(value, str) else "none" if value is None else str(value).lower()
 
 
 def _ago(moment: int, now: int) -> str:

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from drift_agent.text import shown
+from drift_agent.text import cut, shown
 from drift_collector.fleet.model import STATES, Fleet, Verdict, VerdictState
-from drift_collector.report.columns import COLUMNS, GAP, WHY, plain_lines, why, widths
+from drift_collector.report.columns import COLUMNS, GAP, MAX_NAME, WHY, plain_lines, why, widths
 from drift_collector.report.format import Format
 
 STYLES: Final[dict[VerdictState, str]] = {
@@ -96,7 +96,8 @@ def groups_table(verdicts: Sequence[Verdict]) -> Table:
 def footer(fleet: Fleet) -> Iterator[Text]:
     """What is said below each report: gaps of the bake, counts, coverage, trust."""
     for item in fleet.systemic[:MOST_SYSTEMIC]:
-        where = f"{item.change} {item.kind} {item.key} on {item.instances} of {item.of} instances of {item.image}"
+        what = cut(f"{item.change} {item.kind} {item.key}", 2 * MAX_NAME)
+        where = f"{what} on {item.instances} of {item.of} instances of {cut(item.image, MAX_NAME)}"
         about = "about " if item.sampled else ""
         yield Text.assemble(("SYSTEMIC", "bold yellow"), f" {about}{shown(where)}: a gap of the bake")
     if len(fleet.systemic) > MOST_SYSTEMIC:
@@ -141,7 +142,7 @@ def state_text(state: VerdictState) -> Text:
 
 def plain(text: str) -> Text:
     """Text of a host: control characters escaped, no markup."""
-    return Text(shown(text) or "-")
+    return Text(shown(cut(text, MAX_NAME)) or "-")
 
 
 def percent(ratio: float) -> str:

@@ -49,7 +49,7 @@ REPORTS = st.builds(
     resets=st.lists(RESETS, max_size=2).map(tuple),
 )
 TRUST = st.sampled_from([None, TRUSTED])
-FLEETS = st.lists(REPORTS, max_size=8)
+FLEETS = st.lists(REPORTS, max_size=5)
 
 
 @given(FLEETS, TRUST, st.randoms(use_true_random=False))

@@ -176,3 +176,24 @@ def test_one_instance_with_all_that_it_may_hold() -> None:
     text = io.StringIO()
     print_instance(fleet, fleet.verdicts[0], items, Console(file=text, soft_wrap=True, highlight=False), NOW)
     assert_golden("instance.txt", text.getvalue())
+
+
+def test_no_instance_fills_the_screen_by_itself() -> None:
+    name = "x" * 100_000
+    one = drifted(name, host=name, image=name, group=name)
+    fleet = judge([one], NOW, TRUSTED)
+    assert len(printed(fleet, None)) < 5_000
+    items = [
+        item(
+            key=name,
+            kind=name,
+            change=name,
+            path_class=name,
+            diff=name,
+            actual={f"{n}{name}": name for n in range(200)},
+        )
+    ]
+    text = io.StringIO()
+    print_instance(fleet, fleet.verdicts[0], items, Console(file=text, soft_wrap=True, highlight=False), NOW)
+    assert len(text.getvalue()) < 200_000
+    assert "… 101 more attributes" in text.getvalue()
