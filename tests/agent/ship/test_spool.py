@@ -2,16 +2,19 @@
 
 import os
 import sqlite3
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from drift_agent.config import OutputOptions, SpoolOptions
 from drift_agent.errors import InputError
-from drift_agent.model import Lane
+from drift_agent.model import LANES, Lane
 from drift_agent.ship.batch import Batch
 from drift_agent.ship.spool import Spool
 from fakes import FakeClock
@@ -335,3 +338,28 @@ def test_a_folder_that_cannot_be_written_at_the_start_is_tried_again(tmp_path: P
         assert spool.writable
     with opened(folder) as spool:
         assert take(spool, "drift") == ["d v=2 2", "d v=1 1"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    wounds=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=64)), min_size=1),
+    cut=st.none() | st.floats(0, 1),
+)
+def test_no_damage_whatever_stops_the_agent(wounds: list[tuple[float, bytes]], cut: float | None) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "spool.db"
+        with opened(Path(name)) as spool:
+            for n in range(30):
+                spool.put({"metrics": [f"m v={n} {n}"] * 60, "drift": [f"d v={n} {n}"]}, offsets={"a": b"%d" % n})
+        content = bytearray(path.read_bytes())
+        for place, data in wounds:
+            start = int(place * len(content))
+            content[start : start + len(data)] = data[: len(content) - start]
+        path.write_bytes(content if cut is None else content[: int(cut * len(content))])
+        with opened(Path(name)) as spool:
+            assert spool.put({"drift": ["d v=1 777"]}, offsets={"b": b"1"})
+            spool.offsets()
+            spool.stats()
+            assert "d v=1 777" in take(spool, "drift")
+            for lane in LANES:
+                spool.ack(A.label, spool.take(A.label, lane, MANY, MANY))
