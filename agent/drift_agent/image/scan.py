@@ -35,7 +35,6 @@ from drift_agent.image.statcache import (
     StatCache,
     Stored,
     pack,
-    parts,
 )
 
 MAX_OPEN_FOLDERS: Final = 100
@@ -52,12 +51,14 @@ MAX_RUN_BYTES: Final = 64 << 10
 _NO_STAT: Final[Stat] = (0, 0, 0, 0, 0)
 
 
-@dataclass(frozen=True, slots=True)
 class Run:
     """`count` entries in a row as the last scan saw them: none sealed, none with an error. `lines` are theirs."""
 
-    lines: bytes
-    count: int
+    __slots__ = ("count", "lines")
+
+    def __init__(self, lines: bytes, count: int) -> None:
+        self.lines = lines
+        self.count = count
 
     def entries(self, policy: Policy) -> Iterator[Entry]:
         """The same, one by one."""
@@ -280,7 +281,10 @@ class Scan:
         joined = os.fsencode("\0".join(names))
         if stored is not None and stored.holds(joined, packed):
             cache.same()
-            yield from self._recorded_steps(folder, stored, names)
+            if any(stored.ways):
+                yield from self._recorded_steps(folder, stored, names)
+            else:
+                yield Run(stored.lines, len(names))
         else:
             record = stored.record() if stored is not None else None
             yield from self._renewed_steps(folder, names, packed, record, cache)
@@ -297,22 +301,14 @@ class Scan:
         return decision.path_class != "ignored" or descends
 
     def _recorded_steps(self, folder: _Folder, stored: Stored, names: list[str]) -> Iterator[Entry | Run | str]:
-        ways = stored.ways
-        if not any(ways):
-            yield Run(stored.lines, len(names))
-            return
-        record = stored.record()
-        if record is None:
-            yield from self._steps(folder, names)
-            return
-        for number, count, lines in parts(record):
-            name, way = names[number], ways[number]
+        for number, way, count, lines in stored.parts():
             if way in (SINGLE, SINGLE_DESCEND):
+                name = names[number]
                 yield Entry(folder.path_of(name), self._looker.verdict(folder.state.child(name))[0], lines)
             elif lines:
                 yield Run(lines, count)
             if way in ENTERED:
-                yield name
+                yield names[number]
 
     def _renewed_steps(
         self, folder: _Folder, names: list[str], packed: bytes, record: Record | None, cache: StatCache

@@ -122,6 +122,31 @@ class Stored:
         stats = self._body[self._stats_at : self._lengths_at]
         return Record(self.key.decode("utf-8", "surrogateescape"), names, stats, lengths, self.ways, lines)
 
+    def parts(self) -> Iterator[tuple[int, int, int, bytes]]:
+        """The entries in order, as many plain ones as possible at once: index of the last, its way, how many, lines.
+
+        Nothing where lengths and lines do not add up.
+        """
+        ways, lines = self.ways, self.lines
+        lengths = array("I")
+        lengths.frombytes(self._body[self._lengths_at : self._lengths_at + 4 * self._count])
+        ends = [0, *accumulate(lengths)]
+        if ends[-1] != len(lines):
+            return
+        start = 0
+        for number, way in enumerate(ways):
+            if way == PLAIN:
+                continue
+            if way == DESCEND:  # its line belongs to the run before it
+                yield number, way, number + 1 - start, lines[ends[start] : ends[number + 1]]
+            else:
+                if start < number:
+                    yield number - 1, PLAIN, number - start, lines[ends[start] : ends[number]]
+                yield number, way, 1, lines[ends[number] : ends[number + 1]]
+            start = number + 1
+        if start < len(ways):
+            yield len(ways) - 1, PLAIN, len(ways) - start, lines[ends[start] :]
+
     def raw(self) -> bytes:
         """Its bytes in the file."""
         lines = len(self._body) - self._lengths_at - 5 * self._count
@@ -288,21 +313,3 @@ def _read(file: IO[bytes], begin: int) -> Stored | None:
         return None
     body = file.read(total)
     return Stored(begin, key_length, names_length, count, body) if len(body) == total else None
-
-
-def parts(record: Record) -> Iterator[tuple[int, int, bytes]]:
-    """A record's entries in order, as many plain ones as possible at once: index of the last, how many, their lines."""
-    ends = [0, *accumulate(record.lengths)]
-    start = 0
-    for number, way in enumerate(record.ways):
-        if way == PLAIN:
-            continue
-        if way == DESCEND:  # its line belongs to the run before it
-            yield number, number + 1 - start, record.lines[ends[start] : ends[number + 1]]
-        else:
-            if start < number:
-                yield number - 1, number - start, record.lines[ends[start] : ends[number]]
-            yield number, 1, record.lines[ends[number] : ends[number + 1]]
-        start = number + 1
-    if start < len(record.ways):
-        yield len(record.ways) - 1, len(record.ways) - start, record.lines[ends[start] :]

@@ -17,7 +17,6 @@ from drift_agent.image.statcache import (
     RecordBuilder,
     StatCache,
     pack,
-    parts,
 )
 
 
@@ -155,16 +154,19 @@ def test_what_changed_a_moment_ago_is_not_trusted() -> None:
     assert stats == {b"old": pack([1, 2, 3, 99, 99]), b"written": bytes(STAT_BYTES), b"changed": bytes(STAT_BYTES)}
 
 
-def test_a_records_parts_are_runs_broken_by_what_stands_alone() -> None:
+def test_a_records_parts_are_runs_broken_by_what_stands_alone(tmp_path: Path) -> None:
     builder = RecordBuilder(100)
     for name, way in (("a", PLAIN), ("b", DESCEND), ("c", HIDDEN), ("d", PLAIN), ("e", SINGLE), ("f", PLAIN)):
         builder.add(name, None, (0, 0, 0, 0, 0), way, b"" if way == HIDDEN else f"{name}\n".encode())
-    assert list(parts(builder.record("/"))) == [
-        (1, 2, b"a\nb\n"),
-        (2, 1, b""),
-        (3, 1, b"d\n"),
-        (4, 1, b"e\n"),
-        (5, 1, b"f\n"),
+    fill(tmp_path / "cache", builder.record("/"))
+    stored = StatCache(str(tmp_path / "cache"), "one").take("/")
+    assert stored is not None
+    assert list(stored.parts()) == [
+        (1, DESCEND, 2, b"a\nb\n"),
+        (2, HIDDEN, 1, b""),
+        (3, PLAIN, 1, b"d\n"),
+        (4, SINGLE, 1, b"e\n"),
+        (5, PLAIN, 1, b"f\n"),
     ]
 
 
