@@ -8,6 +8,7 @@ columns of its own, written as the points come in.
 
 import os
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
@@ -65,39 +66,57 @@ def open_file(path: str, *, create: bool = False) -> sqlite3.Connection:
         StoreError: there is none (and `create` is false), it cannot be opened, or is not ours.
     """
     if create:
-        _make_folder(path)
+        with told(path):
+            _make(path)
     elif not os.path.exists(path):
         raise StoreError(f"{path}: {_NO_STORE}")
     with told(path):
-        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        connection = _connect(path)
         try:
-            _prepare(connection, path, create=create)
+            _prepare(connection, path)
         except BaseException:
             connection.close()
             raise
     return connection
 
 
-def _make_folder(path: str) -> None:
+def _connect(path: str) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+
+
+def _make(path: str) -> None:
+    """Makes the store where there is none: whole and under another name first, for others may look, or make it too."""
     folder = os.path.dirname(os.path.abspath(path))
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if os.path.exists(path):
+            os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
+            return
+        descriptor, temporary = tempfile.mkstemp(prefix=".store-", dir=folder)
         os.close(descriptor)
+        try:
+            _fill(temporary)
+            os.link(temporary, path)
+        except FileExistsError:
+            pass  # somebody else was quicker
+        finally:
+            os.unlink(temporary)
     except OSError as error:
         raise StoreError(f"{path}: cannot be written: {error.strerror}; name another place with --database") from None
 
 
-def _prepare(connection: sqlite3.Connection, path: str, *, create: bool) -> None:
-    if create and _is_empty(connection):
+def _fill(path: str) -> None:
+    connection = _connect(path)
+    try:
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("BEGIN IMMEDIATE")
-        if _is_empty(connection):  # else another process was quicker
-            for statement in SCHEMA.split(";"):
-                connection.execute(statement)
-        connection.execute("COMMIT")
-    if _is_empty(connection):
+        connection.executescript(f"BEGIN; {SCHEMA} COMMIT;")
+    finally:
+        connection.close()
+
+
+def _prepare(connection: sqlite3.Connection, path: str) -> None:
+    if connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None:
         raise StoreError(f"{path}: {_NO_STORE}")
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -108,10 +127,6 @@ def _prepare(connection: sqlite3.Connection, path: str, *, create: bool) -> None
     # FULL: an acknowledged batch outlives a loss of power. The log never stays larger than this on disk.
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA journal_size_limit = {64 << 20}")
-
-
-def _is_empty(connection: sqlite3.Connection) -> bool:
-    return connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None
 
 
 @contextmanager
