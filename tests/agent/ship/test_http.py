@@ -173,8 +173,8 @@ def make_certificates(folder: Path) -> None:
 
 
 class TlsInflux(StubInflux):
-    def __init__(self, folder: Path, *, demand_client: bool = False) -> None:
-        super().__init__()
+    def __init__(self, folder: Path, *answers: Reply, demand_client: bool = False) -> None:
+        super().__init__(*answers)
         self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
         if demand_client:
@@ -219,6 +219,26 @@ def test_a_client_certificate_is_shown(certificates: Path, watchdog: Watchdog) -
         )
         client = HttpClient(shown, watchdog)
         assert client.exchange("POST", "/write", {}, [b"m v=1 1\n"]).status == 204
+        client.close()
+
+
+def test_the_deadline_holds_under_tls(certificates: Path, watchdog: Watchdog) -> None:
+    with TlsInflux(certificates, drip) as server:
+        client = HttpClient(OutputOptions(url=server.url, ca_file=str(certificates / "ca.pem")), watchdog, 0.5)
+        begin = time.monotonic()
+        with pytest.raises(UnreachableError, match="no whole answer"):
+            client.exchange("POST", "/write", {}, [b"m v=1 1\n"])
+        assert time.monotonic() - begin < 3
+        client.close()
+
+
+def test_the_deadline_holds_for_a_handshake_that_never_ends(watchdog: Watchdog) -> None:
+    with StubInflux() as server:
+        client = HttpClient(OutputOptions(url=server.url.replace("http:", "https:")), watchdog, 0.5)
+        begin = time.monotonic()
+        with pytest.raises(UnreachableError):
+            client.exchange("POST", "/write", {}, [b"m v=1 1\n"])
+        assert time.monotonic() - begin < 3
         client.close()
 
 
