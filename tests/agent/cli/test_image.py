@@ -3,12 +3,15 @@
 import json
 from pathlib import Path
 
+import jsonschema
 import pytest
 import typer
 
 from commands import Commands
 from drift_agent.cli import image
 from trees import File, make_tree
+
+SCHEMAS = Path(__file__).parents[3] / "collector" / "drift_collector" / "report" / "schemas"
 
 
 def register(app: typer.Typer) -> None:
@@ -79,6 +82,14 @@ def test_the_document_names_its_schema_and_lists_each_change(
     assert removed["attributes"]["type"] == {"expected": "file", "actual": None}
     assert added["key_base64"] == "L2V0Yy//"
     assert added["key"] == "/etc/\\xff"
+
+
+def test_every_document_is_of_its_schema(drift: Commands, root: Path, manifest: str) -> None:
+    schema = json.loads((SCHEMAS / "check-1.json").read_text())
+    for change in (lambda: None, lambda: (root / "etc/\udcff").write_text("x"), (root / "etc/motd").unlink):
+        change()
+        ended = drift("image", "check", "--root", str(root), "--manifest", manifest, "--format", "json")
+        jsonschema.validate(json.loads(ended.out), schema)
 
 
 @pytest.mark.parametrize(

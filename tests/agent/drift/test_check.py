@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from drift_agent.drift.check import Scope, check_paths, check_tree
 from drift_agent.errors import ManifestError
+from drift_agent.image import mounts
 from drift_agent.image.manifest import Manifest
 from drift_agent.image.policy import Policy, Rule
 from drift_agent.model import Change
@@ -181,6 +182,32 @@ def test_what_was_recorded_as_unreadable_is_no_difference_for_anybody(root: Path
         assert result.observed == manifest.header.digest
     (root / "etc/hosts").chmod(0o644)
     assert found(check_tree(str(root), manifest).changes) == {("modified", "/etc/hosts")}
+
+
+def test_what_is_mounted_over_the_image_is_drift_and_hides_what_is_below(
+    root: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "etc/cron.d/job").unlink()
+    (root / "etc/cron.d/evil").write_text("x")
+    standing = {"/etc/cron.d": mounts.Mount("/etc/cron.d", "tmpfs", "none")}
+    monkeypatch.setattr(mounts, "standing", lambda *_: standing)
+    result = check_tree(str(root), manifest)
+    assert [(c.kind, c.key, c.change, c.severity, dict(c.actual)) for c in result.changes] == [
+        ("mount", "/etc/cron.d", "added", "high", {"type": "tmpfs", "source": "none"})
+    ]
+    assert result.observed != manifest.header.digest
+    assert check_paths(str(root), manifest, ["/etc/cron.d/evil"]).changes == []
+
+
+def test_the_images_own_mounts_are_crossed(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    standing = {"/etc/cron.d": mounts.Mount("/etc/cron.d", "ext4", "/dev/x")}
+    monkeypatch.setattr(mounts, "standing", lambda *_: standing)
+    (root / "etc/fstab").write_text("/dev/x /etc/cron.d ext4 defaults 0 2\n")
+    with bake_tree(root, tmp_path / "m", POLICY) as own:
+        assert own.header.mounts == ("/etc/cron.d",)
+        assert check_tree(str(root), own).changes == []
+        (root / "etc/cron.d/evil").write_text("x")
+        assert found(check_tree(str(root), own).changes) == {("added", "/etc/cron.d/evil")}
 
 
 def test_a_damaged_line_is_named_where_it_matters(root: Path, manifest: Manifest, tmp_path: Path) -> None:
