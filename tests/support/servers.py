@@ -7,6 +7,7 @@ with `close()`.
 import itertools
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -316,13 +317,45 @@ class Influxd2(InfluxQLServer):
 
 
 class OpenGemini(InfluxQLServer):
-    """openGemini's single-node server."""
+    """openGemini's single-node server.
+
+    It holds 16 databases, so the oldest of the tests' are dropped; and what it has acknowledged shows a moment later
+    where series or shard are new, so `write` returns when all of it shows.
+    """
 
     name = "opengemini"
 
     def __init__(self, program: str) -> None:
         super().__init__(program)
         self._ports = [free_port() for _ in range(5)]
+        self._points: dict[str, dict[str, set[tuple[str, str]]]] = {}
+
+    def new_database(self) -> str:
+        if len(self._points) >= 8:
+            oldest = next(iter(self._points))
+            self.query(f'DROP DATABASE "{oldest}"')
+            del self._points[oldest]
+        name = super().new_database()
+        self._points[name] = {}
+        return name
+
+    def write(self, lines: Iterable[str], database: str) -> None:
+        written = [line for text in lines for line in text.splitlines() if line]
+        super().write(written, database)
+        points = self._points.setdefault(database, {})
+        for line in written:
+            series = re.split(r"(?<!\\) ", line, maxsplit=1)[0]
+            points.setdefault(series.split(",")[0], set()).add((series, line.rpartition(" ")[2]))
+        for measurement, wanted in points.items():
+            self._wait_for(measurement, len(wanted), database)
+
+    def _wait_for(self, measurement: str, count: int, database: str) -> None:
+        def shown() -> bool:
+            answer = self.request("POST", "/query", data={"q": f'SELECT * FROM "{measurement}"', "db": database})
+            (result,) = answer.json()["results"]
+            return sum(len(series["values"]) for series in result.get("series", [])) >= count
+
+        wait_until(shown, what=f"all that was written of {measurement}")
 
     def arguments(self) -> list[str]:
         meta, meta_http, meta_rpc, ingest, select = (f"127.0.0.1:{port}" for port in self._ports)
