@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final
 
 
 class Writer:
@@ -29,11 +30,15 @@ class Writer:
         self._file.close()
 
 
+KEPT: Final = 20
+"""Rotated files that are kept: who looks more seldom than they come and go cannot read them."""
+
+
 def _shift(path: Path, suffix: str = "") -> None:
-    for number in range(6, 0, -1):
+    for number in range(KEPT, 0, -1):
         old = path.with_name(f"{path.name}.{number}{suffix}")
         if old.exists():
-            if number == 6:
+            if number == KEPT:
                 old.unlink()
             else:
                 old.rename(path.with_name(f"{path.name}.{number + 1}{suffix}"))

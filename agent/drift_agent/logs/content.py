@@ -27,6 +27,9 @@ class Content(Protocol):
     def linked(self) -> bool:
         """Whether a name still leads to it."""
 
+    def key(self) -> tuple[int, int]:
+        """Device and inode."""
+
     def close(self) -> None: ...
 
 
@@ -44,6 +47,9 @@ class PlainContent:
 
     def linked(self) -> bool:
         return os.fstat(self._descriptor).st_nlink > 0
+
+    def key(self) -> tuple[int, int]:
+        return _key(self._descriptor)
 
     def close(self) -> None:
         os.close(self._descriptor)
@@ -73,21 +79,38 @@ class GzipContent:
     def linked(self) -> bool:
         return os.fstat(self._raw.fileno()).st_nlink > 0
 
+    def key(self) -> tuple[int, int]:
+        return _key(self._raw.fileno())
+
     def close(self) -> None:
         self._file.close()
         self._raw.close()
+
+
+def _key(descriptor: int) -> tuple[int, int]:
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino
+
+
+class MovedError(OSError):
+    """Rotation was quicker: under that name lies another file by now."""
 
 
 def is_gzip(path: str) -> bool:
     return path.endswith(".gz")
 
 
-def open_content(path: str) -> Content | None:
-    """The content of a regular file; None of anything else. Never blocks on a FIFO. Raises OSError."""
+def open_content(path: str, key: tuple[int, int]) -> Content:
+    """The content of the regular file `path`, if it is the one with this device and inode. Never blocks on a FIFO.
+
+    Raises:
+        MovedError: another file lies there by now.
+        OSError: it cannot be opened.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    if _key(descriptor) != key or not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        return None
+        raise MovedError(f"{path} is another file by now")
     return GzipContent(descriptor) if is_gzip(path) else PlainContent(descriptor)
 
 

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from drift_agent.logs.content import TAIL_BYTES, Content, GzipContent, Mark
 
-Role = Literal["read", "copy", "ignored"]
+Role = Literal["read", "done", "copy", "ignored"]
+"""Being read; read to an end that is final (a gzipped file); the same as another; from before the first start."""
 
 
 @dataclass(slots=True, eq=False)

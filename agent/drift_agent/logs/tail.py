@@ -24,6 +24,7 @@ from drift_agent.logs.content import (
     Content,
     GzipContent,
     Mark,
+    MovedError,
     begins_alike,
     is_gzip,
     open_content,
@@ -123,9 +124,10 @@ class Tail:
             if one is None:
                 lost |= self._vanished(file, monotonic)
             elif (one.size, one.mtime_ns) != (file.size, file.mtime_ns):
-                if self._still(file, one):
+                still = self._still(file, one)
+                if still:
                     file.path, file.size, file.mtime_ns, file.lost = one.path, one.size, one.mtime_ns, False
-                else:
+                elif still is not None:
                     lost |= self._retire(file, monotonic)
             else:
                 file.path = one.path
@@ -154,15 +156,13 @@ class Tail:
         file.listed, file.lost, file.lost_at = False, True, monotonic
         return {file.ordinal}
 
-    def _still(self, file: Followed, one: Found) -> bool:
-        """Whether a listed file that changed holds the content that is known by its inode."""
+    def _still(self, file: Followed, one: Found) -> bool | None:
+        """Whether a listed file that changed holds the content that is known by its inode; None: look again later."""
         if file.role == "copy" and any(one.ordinal == file.ordinal and one.role == "read" for one in self._files):
             return False  # looked at anew: it may have grown into something else
         content = file.content
         try:
-            content = content or open_content(one.path)
-            if content is None:
-                return False
+            content = content or open_content(one.path, one.key)
             try:
                 return file.head.stands(content, 0) and file.tail.stands(content, file.offset - file.tail.length)
             finally:
@@ -173,16 +173,14 @@ class Tail:
                         content.close()
         except OSError as error:
             self._complain(one.path, error)
-            return True
+            return None
 
     # --------------------------------------------------------------------------------------------- adopting
 
     def _adopt(self, one: Found, monotonic: float) -> None:
         """Takes up a file that is not known by its inode: a new one, a copy, or a lost content found again."""
         try:
-            content = open_content(one.path)
-            if content is None:
-                return
+            content = open_content(one.path, one.key)
             try:
                 file = self._classify(one, content)
             except OSError:
@@ -235,9 +233,11 @@ class Tail:
         """
         alike = None
         for file in self._files:
-            if file.role != "read":
+            if file.role == "done":
+                alike = alike or (file if file.head.stands(content, 0) else None)
+            elif file.role != "read":
                 continue
-            if file.lost:
+            elif file.lost:
                 if file.head.length and file.head.stands(content, 0):
                     if file.tail.stands(content, file.offset - file.tail.length):
                         return file, True
@@ -250,10 +250,8 @@ class Tail:
         if file.content is not None:
             return begins_alike(file.content, content)
         try:
-            other = open_content(file.path)
-        except OSError:
-            return False
-        if other is None:
+            other = open_content(file.path, file.key)
+        except PermissionError:
             return False
         try:
             return begins_alike(other, content)
@@ -298,9 +296,7 @@ class Tail:
         if file.content is None:
             if not file.listed or (file.size <= file.offset and not is_gzip(file.path)):
                 return
-            file.content = open_content(file.path)
-            if file.content is None:
-                return
+            file.content = open_content(file.path, file.key)
         content = file.content
         size = content.size()
         if size != file.seen_size:
@@ -338,7 +334,7 @@ class Tail:
         """Lets go of what will hardly grow: an open descriptor holds a deleted file's space."""
         if isinstance(content, GzipContent):
             file.close()
-            file.role = "copy"
+            file.role = "done"
         elif not file.listed and idle > (DELETED_IDLE if not content.linked() else LOST_AGE):
             file.close()
             self._files.remove(file)
@@ -346,6 +342,6 @@ class Tail:
             file.close()
 
     def _complain(self, path: str, error: OSError) -> None:
-        if path not in self._complained:
+        if not isinstance(error, MovedError | FileNotFoundError) and path not in self._complained:
             self._complained.add(path)
             LOG.warning("logs %s: cannot be read: %s; it is tried again each time", path, error.strerror or error)

@@ -283,11 +283,18 @@ def test_a_hundred_rotations_under_a_writer_of_5000_lines_a_second(tmp_path: Pat
             if len(writer.lines) >= (rotations + 1) * 400:
                 for _ in rotation.KINDS[kind](writer):
                     writer.write(5)
-                    if kind == "delete":  # a file that is gone before anybody saw it is read by nobody
-                        time.sleep(0.02)
+                if kind == "delete":  # a file that is gone before anybody saw it is read by nobody
+                    writer.write(1)
+                    wait_for_polls(2)
                 rotations += 1
             time.sleep(0.001)
         stop.set()
+
+    def wait_for_polls(count: int) -> None:
+        seen, deadline = reader.now, time.monotonic() + 60
+        while reader.now < seen + count:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
 
     thread = threading.Thread(target=write)
     thread.start()
