@@ -1,6 +1,7 @@
 """`drift serve`: the embedded collector."""
 
 import os
+import resource
 import signal
 import sys
 from typing import Annotated, Final
@@ -63,12 +64,21 @@ def serve(
     collector = Collector(options, trusted=lambda: load_trusted(manifests) if manifests else None, on_fault=_say)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: collector.stopped.set())
+    _allow_many_connections()
     with collector:
         _say(f"serving on {collector.url}, store {options.database}; ctrl-C ends it")
         if collector.tokens_demanded:
             _say("tokens are demanded: `drift token add --write` and `--read` make them")
         collector.stopped.wait()
     return EXIT_OK
+
+
+def _allow_many_connections() -> None:
+    """An agent keeps its connection: the usual 1,024 descriptors would be the size of the fleet."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _duration(option: str, text: str) -> float:
