@@ -57,6 +57,7 @@ def bake(
         if (value or name == "image") and not is_image_name(value):
             raise ConfigError(f"{name} {value!r}: may hold letters, digits and ._/+:-, at most 200")
     _refuse_used(root, policy)
+    policy = _without_itself(root, policy, output)
     belonging = _image_mounts(root, policy, image_mounts)
     boundaries = frozenset(mounts.foreign(mounts.standing(root, policy), belonging))
     folder = os.path.dirname(output) or "."
@@ -170,6 +171,15 @@ def _refuse_used(root: str, policy: Policy) -> None:
         raise InputError(
             f"{path}: this root holds the state of an agent that ran; remove it, for it belongs to no image"
         )
+
+
+def _without_itself(root: str, policy: Policy, output: str) -> Policy:
+    """The policy that leaves the manifest out where it lies in the tree that it is of."""
+    prefix = os.path.realpath(root).rstrip("/")
+    manifest = os.path.join(os.path.realpath(os.path.dirname(output) or "."), os.path.basename(output))
+    if not manifest.startswith(f"{prefix}/"):
+        return policy
+    return policy.leaving_out(manifest[len(prefix) :], folder_of(manifest)[len(prefix) :])
 
 
 def _image_mounts(root: str, policy: Policy, given: tuple[str, ...]) -> tuple[str, ...]:

@@ -45,6 +45,11 @@ def expand_braces(pattern: str) -> list[str]:
     return done
 
 
+def as_glob(key: str) -> str:
+    """A pattern that matches just this path, as far as patterns can say it: `{`, `}` and bytes beyond UTF-8 are `?`."""
+    return re.sub(r"[*?\[]", r"[\g<0>]", re.sub("[{}\ud800-\udfff]", "\0", key)).replace("\0", "?")
+
+
 class _Node:
     """A place in the patterns: which rule ends here, and what may come next."""
 

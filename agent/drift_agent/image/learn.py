@@ -6,12 +6,12 @@ that is for a person to decide.
 
 import base64
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from drift_agent.errors import ConfigError, InputError
+from drift_agent.image.globs import as_glob
 from drift_agent.image.semantics import ATTRIBUTES
 
 CHECK_SCHEMA: Final = "driftline.check/1"
@@ -79,11 +79,6 @@ def _propose(kind: str, key: str, changes: Sequence[Mapping[str, Any]], boots: i
         agree = "and not on the others: find out why"
     suffix = "/***" if has_below else ""
     return Proposal(kind, as_glob(key) + suffix, without, f"{what} on {len(changes)} of {boots} clean boots, {agree}")
-
-
-def as_glob(key: str) -> str:
-    """A pattern that matches just this key, as far as patterns can say it: `{`, `}` and bytes beyond UTF-8 are `?`."""
-    return re.sub(r"[*?\[]", r"[\g<0>]", re.sub("[{}\ud800-\udfff]", "\0", key)).replace("\0", "?")
 
 
 def _has_below(key: str, added: set[str]) -> bool:

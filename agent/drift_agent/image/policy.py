@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, get_args
 
 from drift_agent.errors import ManifestError
-from drift_agent.image.globs import NO_RULE, Automaton, State
+from drift_agent.image.globs import NO_RULE, Automaton, State, as_glob
 from drift_agent.image.semantics import ATTRIBUTES, SEMANTICS
 from drift_agent.model import PathClass, Severity
 
@@ -113,6 +113,15 @@ class Policy:
             ValueError: a pattern that is none.
         """
         return cls((*rules, *LEFT_OUT), tuple(kind for kind in BAKED_KINDS if kind in kinds), profile)
+
+    def leaving_out(self, manifest: str, contents: str) -> "Policy":
+        """The same policy for a manifest that lies in its own tree at another place than the usual one."""
+        more = [
+            Rule(f"{as_glob(key)}{ending}", "ignored", why=LEFT_OUT[number].why, layer="driftline")
+            for number, (key, ending) in enumerate(((manifest, "{,.sig}"), (contents, "/***")))
+            if self.decide(key).path_class != "ignored"
+        ]
+        return Policy((*self.rules, *more), self.kinds, self.profile) if more else self
 
     def decide(self, path: str, kind: str = "file") -> Decision:
         """What holds for one path (or, of another kind, one name)."""

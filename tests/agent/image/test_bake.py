@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from drift_agent.drift.check import check_tree
 from drift_agent.errors import ConfigError, IncompleteError, InputError
 from drift_agent.image.bake import bake
 from drift_agent.image.manifest import Manifest
@@ -62,6 +63,19 @@ def test_a_manifest_in_its_own_tree_leaves_itself_out(tmp_path: Path) -> None:
     with Manifest.open(str(output)) as manifest:
         keys = {item.key for item in manifest.items() if "driftline" in item.key}
     assert keys == {"/usr/lib/driftline", "/usr/lib/driftline/note"}
+
+
+@pytest.mark.parametrize("folder", ["usr/lib/driftline", "opt/{odd}*"])
+def test_a_manifest_anywhere_in_its_own_tree_is_no_drift(tmp_path: Path, folder: str) -> None:
+    root = make_tree(tmp_path / "r", {**TREE, folder: {"note": "y"}})
+    output = str(root / folder / "m.jsonl" if "odd" in folder else root / folder / "manifest.jsonl")
+    bake(str(root), "web", "", POLICY, output, keep_content=True)
+    Path(f"{output}.sig").write_text("signature")
+    with Manifest.open(output) as manifest:
+        result = check_tree(str(root), manifest)
+        assert result.changes == []
+        assert result.observed == manifest.header.digest
+        assert manifest.find("file", f"/{folder}/note") is not None
 
 
 def test_progress_is_told(tmp_path: Path) -> None:

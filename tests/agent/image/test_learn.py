@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from drift_agent.cli.image_text import check_document
 from drift_agent.drift.check import check_tree
 from drift_agent.errors import ConfigError, InputError
-from drift_agent.image.globs import Automaton
-from drift_agent.image.learn import as_glob, learn, to_toml
+from drift_agent.image.globs import Automaton, as_glob
+from drift_agent.image.learn import learn, to_toml
 from drift_agent.image.policy_file import load_policy
 from trees import bake_tree, make_tree
 
