@@ -9,6 +9,7 @@ from typing import Final
 from starlette.requests import ClientDisconnect, Request
 
 _BLOCK: Final = 256 << 10
+_SLICE: Final = 32 << 10
 
 
 class BodyError(Exception):
@@ -107,24 +108,31 @@ def _inflated(body: bytes | bytearray, encoding: str, limits: Limits) -> Iterato
         return
     if encoding != "gzip":
         raise BodyError(415, f"content encoding {encoding[:40]!r} is not known; send gzip or none")
-    total = 0
-    decoder = zlib.decompressobj(wbits=31)
-    data: bytes = bytes(view)
     try:
-        while True:
+        yield from _unzipped(view, limits)
+    except zlib.error:
+        raise BodyError(400, "the body is not gzip, though its header says so") from None
+
+
+def _unzipped(view: memoryview, limits: Limits) -> Iterator[bytes]:
+    """Slices go in, blocks come out: what zlib gives back of its input is copied, and must never be the whole rest."""
+    total = 0
+    decoder = None
+    for start in range(0, max(len(view), 1), _SLICE):
+        data = bytes(view[start : start + _SLICE])
+        while data or decoder is not None:
+            decoder = decoder or zlib.decompressobj(wbits=31)
             block = decoder.decompress(data, _BLOCK)
             total += len(block)
             if total > limits.decoded:
                 raise BodyError(413, f"request entity too large: {limits.decoded} bytes after inflating")
             if block:
                 yield block
+            if decoder.eof:  # what follows is another member: gzip files may be joined
+                data, decoder = decoder.unused_data, None
+                continue
             data = decoder.unconsumed_tail
-            if decoder.eof:
-                data = decoder.unused_data
-                if not data:
-                    return
-                decoder = zlib.decompressobj(wbits=31)  # another member: gzip files may be joined
-            elif not data and not block:
-                raise BodyError(400, "the gzip body is cut short")
-    except zlib.error:
-        raise BodyError(400, "the body is not gzip, though its header says so") from None
+            if not data and len(block) < _BLOCK:
+                break
+    if decoder is not None or not view:
+        raise BodyError(400, "the gzip body is cut short")
