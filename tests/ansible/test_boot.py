@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -15,7 +15,8 @@ from servers import Influxd1, wait_until
 
 pytestmark = pytest.mark.slow
 
-BOOT_SECONDS: Final = 90.0
+BOOT_SECONDS: Final = 180.0
+FOUND_SECONDS: Final = 30.0
 HALT_SECONDS: Final = 60.0
 CAP_DAC_READ_SEARCH: Final = 1 << 2
 SECCOMP_FILTER: Final = "2"
@@ -73,18 +74,20 @@ def test_a_machine_from_boot_to_halt(machine: Path, influxd1: Influxd1, tmp_path
         f"DRIFTLINE_OUTPUTS_0_URL={influxd1.url}\nDRIFTLINE_OUTPUTS_0_DATABASE={database}\n"
     )
 
-    def states() -> list[str]:
-        query = 'SELECT "state", "unreadable" FROM "drift" ORDER BY time DESC LIMIT 1'
-        return [f"{row['state']} {row['unreadable']}" for row in influxd1.rows(query, database)]
+    def rows(query: str) -> list[dict[str, Any]]:
+        return influxd1.rows(query, database)
 
+    # The container shares this machine's network: a port that another program opens here is drift there, so what is
+    # asked for is the report of the first scan, and the one file that the test changes.
+    first = """SELECT "seq" FROM "drift" WHERE "state" = 'clean' AND "unreadable" = 0"""
+    changed = """SELECT "key" FROM "drift_item" WHERE "key" = '/etc/issue' AND "change" = 'modified'"""
     with booted(machine, user_data, tmp_path / "log"):
-        wait_until(lambda: states() == ["clean 0"], BOOT_SECONDS, "a clean report")
+        wait_until(lambda: bool(rows(first)), BOOT_SECONDS, "a clean report")
         agent = agent_of(machine)
         assert int(agent["CapEff"], 16) == int(agent["CapBnd"], 16) == CAP_DAC_READ_SEARCH
         assert (agent["NoNewPrivs"], agent["Seccomp"]) == ("1", SECCOMP_FILTER)
         assert agent["Uid"].split()[0] != "0"
         (machine / "etc" / "issue").write_text("changed\n")
-        wait_until(lambda: states() == ["drifted 0"], 10, "a drifted report")
-    assert states() == ["terminated 0"]
-    (report,) = influxd1.rows('SELECT last("modified") AS "modified", "image", "group" FROM "drift"', database)
-    assert (report["modified"], report["image"], report["group"]) == (1, "web@42", "web")
+        wait_until(lambda: bool(rows(changed)), FOUND_SECONDS, "the changed file in a report")
+    (last,) = rows('SELECT last("state") AS "state", "modified", "image", "group" FROM "drift"')
+    assert (last["state"], last["modified"], last["image"], last["group"]) == ("terminated", 1, "web@42", "web")
