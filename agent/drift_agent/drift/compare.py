@@ -213,6 +213,8 @@ class Comparison:
     # ------------------------------------------------------------------------------------------- one by one
 
     def _file(self, expected: Expected, entry: Entry) -> None:
+        if entry.late and not entry.hidden_below:
+            return  # what was expected below is not seen any more, and gone
         self.scanned += 1
         if entry.line == expected.line and not entry.error and not entry.hidden_below:
             expected.pass_file(entry.key)

@@ -118,7 +118,7 @@ class _Writer:
     def write_files(self, entries: Iterator[Entry]) -> None:
         refused: list[str] = []
         for entry in entries:
-            if entry.error and not self._allow_unreadable:
+            if entry.error and (entry.late or not self._allow_unreadable):
                 refused.append(f"{portable(entry.key)}: {entry.error}")
                 if len(refused) > _SHOWN_UNREADABLE:
                     break

@@ -51,10 +51,11 @@ class Entry:
 
     `line` is its canonical line; empty where not even a stat was possible. `error` says what of it could not be read
     (its content, its list of names), `hidden_below` that the folder was not looked into. While it is `unfinished` its
-    content is being hashed, and it has no line: `Looker.finish` waits for that.
+    content is being hashed, and it has no line: `Looker.finish` waits for that. A `late` one says what was found out of
+    a folder after its entry was handed on; if nothing is hidden below, it vanished meanwhile, and all below with it.
     """
 
-    __slots__ = ("decision", "error", "hidden_below", "key", "line", "unfinished")
+    __slots__ = ("decision", "error", "hidden_below", "key", "late", "line", "unfinished")
 
     def __init__(self, key: str, decision: Decision, line: bytes, error: str = "", hidden_below: bool = False) -> None:
         self.key = key
@@ -62,6 +63,7 @@ class Entry:
         self.line = line
         self.error = error
         self.hidden_below = hidden_below
+        self.late = False
         self.unfinished: Unfinished | None = None
 
 

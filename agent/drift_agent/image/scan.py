@@ -221,7 +221,7 @@ class Scan:
         try:
             descriptor = os.open(name, inspect.OPEN_DIR, dir_fd=parent.descriptor)
         except OSError as error:
-            return self._late(key, state, reason(error))
+            return self._late(key, state, reason(error), vanished=error.errno in SWAPPED)
         try:
             status = os.fstat(descriptor)
             names = _names(descriptor)
@@ -233,9 +233,11 @@ class Scan:
         folder.steps = self._steps(folder, names) if cache is None else self._cached_steps(folder, names, cache)
         return folder
 
-    def _late(self, key: str, state: State, why: str) -> Entry:
+    def _late(self, key: str, state: State, why: str, *, vanished: bool = False) -> Entry:
         """What is found out of a folder after its entry was handed on."""
-        return Entry(key, self._looker.verdict(state)[0], b"", why, hidden_below=True)
+        entry = Entry(key, self._looker.verdict(state)[0], b"", why, hidden_below=not vanished)
+        entry.late = True
+        return entry
 
     @staticmethod
     def _open_again(parent: _Folder, child: _Folder) -> bool:

@@ -184,6 +184,25 @@ def test_what_was_recorded_as_unreadable_is_no_difference_for_anybody(root: Path
     assert found(check_tree(str(root), manifest).changes) == {("modified", "/etc/hosts")}
 
 
+def test_a_folder_that_vanishes_during_the_check_is_removed_and_not_unreadable(
+    root: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real_open, opened = os.open, []
+
+    def open_and_vanish(path: str, flags: int, *more: int, **options: int) -> int:
+        if path == "cron.d":
+            opened.append(path)
+            if len(opened) == 2:  # once it was looked at, before it is entered
+                os.rename(root / "etc/cron.d", root / "tmp/cron.d")
+        return real_open(path, flags, *more, **options)
+
+    monkeypatch.setattr(os, "open", open_and_vanish)
+    result = check_tree(str(root), manifest)
+    assert len(opened) == 2
+    assert result.unreadable == []
+    assert found(result.changes) == {("removed", "/etc/cron.d/job")}
+
+
 def test_what_is_mounted_over_the_image_is_drift_and_hides_what_is_below(
     root: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

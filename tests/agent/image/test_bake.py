@@ -85,6 +85,24 @@ def test_progress_is_told(tmp_path: Path) -> None:
     assert told == [256, 512]
 
 
+def test_a_folder_that_vanishes_during_the_bake_fails_it_in_any_case(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make_tree(tmp_path / "r", TREE)
+    real_open, opened = os.open, []
+
+    def open_and_vanish(path: str, flags: int, *more: int, **options: int) -> int:
+        if path == "bin":
+            opened.append(path)
+            if len(opened) == 2:
+                os.rename(root / "usr/bin", root / "tmp/bin")
+        return real_open(path, flags, *more, **options)
+
+    monkeypatch.setattr(os, "open", open_and_vanish)
+    with pytest.raises(IncompleteError, match="/usr/bin: No such file"):
+        bake(str(root), "web", "", POLICY, str(tmp_path / "m"), allow_unreadable=True)
+
+
 def test_a_root_that_an_agent_used_is_refused(tmp_path: Path) -> None:
     root = make_tree(tmp_path / "r", {"var/lib/driftline/state.db": "x"})
     with pytest.raises(InputError, match="state of an agent that ran"):
