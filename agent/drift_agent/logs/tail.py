@@ -130,21 +130,22 @@ class Tail:
                 elif still is not None:
                     lost |= self._retire(file, monotonic)
             else:
-                file.path = one.path
+                file.path, file.lost = one.path, False
         forgotten = [file for file in self._files if file.lost][:-MAX_LOST]
         self._files = [file for file in self._files if file not in forgotten]
         # A copy of a content that is lost is looked at anew: it may be the only place now where the rest can be read.
         self._files = [file for file in self._files if file.role != "copy" or file.ordinal not in lost]
 
     def _vanished(self, file: Followed, monotonic: float) -> set[int]:
-        if file.role != "read":
-            self._files.remove(file)
-        elif file.content is None and not file.lost:
-            file.lost, file.lost_at = True, monotonic
-            return {file.ordinal}
-        elif file.lost and monotonic - file.lost_at > LOST_AGE:
-            self._files.remove(file)
-        return set()
+        """What is renamed while its folder is listed can be missing there for once: nothing is forgotten at once."""
+        if file.content is not None:
+            return set()
+        if file.lost:
+            if monotonic - file.lost_at > (LOST_AGE if file.role == "read" else DELETED_IDLE):
+                self._files.remove(file)
+            return set()
+        file.lost, file.lost_at = True, monotonic
+        return {file.ordinal} if file.role == "read" else set()
 
     def _retire(self, file: Followed, monotonic: float) -> set[int]:
         """The inode holds another content now: what is known of the old one is kept apart from it."""

@@ -265,6 +265,23 @@ def test_offsets_that_cannot_be_read_are_said_and_not_believed(
     assert caplog.text.count("kept offsets cannot be read") == 3
 
 
+def test_a_file_that_one_listing_missed_is_not_new_in_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a rotation in the middle of a listing has it."""
+    log = tmp_path / "a.log"
+    log.write_text("one\n")
+    reader = Reader(tmp_path / "a.log*")
+    reader.poll()
+    log.unlink()
+    with gzip.open(tmp_path / "a.log.1.gz", "wb") as file:
+        file.write(b"one\n")
+    reader.crash()
+    assert reader.poll() == []
+    with monkeypatch.context() as patched:
+        patched.setattr("drift_agent.logs.tail.list_files", lambda *_: [])
+        assert reader.poll() == []
+    assert reader.poll() == []
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", rotation.KINDS)
 def test_a_hundred_rotations_under_a_writer_of_5000_lines_a_second(tmp_path: Path, kind: str) -> None:
