@@ -3,7 +3,9 @@
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from io import TextIOWrapper
 from typing import Annotated, Any, Final, NoReturn
 
@@ -62,8 +64,11 @@ def run(app: typer.Typer, program: str) -> NoReturn:
     except DriftlineError as error:
         fail(program, str(error), error.exit_code)
     except BrokenPipeError:  # the reader of our output went away: its right
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence()
         sys.exit(EXIT_OK)
+    except OSError as error:  # a full disk behind standard output; files have sentences of their own
+        _silence()
+        fail(program, f"{error.filename or 'standard output'}: {error.strerror}", EXIT_FAILED)
     except typer.Abort:
         fail(program, "aborted", EXIT_FAILED)
     except _USAGE_ERROR as error:
@@ -74,6 +79,11 @@ def run(app: typer.Typer, program: str) -> NoReturn:
         hint = f" (see {context.command_path} --help)" if context is not None else ""
         fail(program, message.rstrip(".") + hint, EXIT_USAGE)
     sys.exit(result if isinstance(result, int) else EXIT_OK)
+
+
+def _silence() -> None:
+    """What is still in the buffer of standard output goes nowhere: its flush at the end would fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def fail(program: str, message: str, code: int) -> NoReturn:
@@ -93,17 +103,40 @@ def console() -> Console:
 
 
 def write_document(text: str, output: str | None) -> None:
-    """A document to standard output, or whole to the file `output` (written beside it, then renamed)."""
+    """A document to standard output, or whole to the file `output`.
+
+    A file is written beside the one it replaces, then renamed, links followed; what is no regular file (a device, a
+    pipe) is written into.
+    """
     if output is None:
         sys.stdout.write(text)
         return
-    temporary = f"{output}.tmp"
+    path = os.path.realpath(output)
     try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(temporary, output)
+        if os.path.exists(path) and not os.path.isfile(path):
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+            return
+        _replace(path, text)
     except OSError as error:
         raise InputError(f"{output}: cannot be written: {error.strerror}") from None
+
+
+def _replace(path: str, text: str) -> None:
+    """The file's mode is kept; a new one gets what the umask allows."""
+    descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=f".{os.path.basename(path)[:100]}.")
+    try:
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            umask = os.umask(0)
+            os.umask(umask)
+            mode = os.stat(path).st_mode & 0o7777 if os.path.exists(path) else 0o666 & ~umask
+            os.fchmod(file.fileno(), mode)
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
 
 
 def to_json(document: Mapping[str, Any]) -> str:

@@ -1,5 +1,9 @@
 """How every command ends, and where its text goes."""
 
+import os
+import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -74,3 +78,37 @@ def test_a_document_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(InputError, match="cannot be written"):
         write_document("x", str(tmp_path / "file" / "x"))
+
+
+def test_a_document_follows_links_and_keeps_the_mode_of_what_it_replaces(tmp_path: Path) -> None:
+    real = tmp_path / "real"
+    real.write_text("old")
+    real.chmod(0o640)
+    (tmp_path / "link").symlink_to(real)
+    write_document("new", str(tmp_path / "link"))
+    assert (tmp_path / "link").is_symlink()
+    assert real.read_text() == "new"
+    assert real.stat().st_mode & 0o777 == 0o640
+
+
+def test_what_is_no_file_is_written_into_and_never_replaced(tmp_path: Path) -> None:
+    """`-o /dev/null` as root must not cost the machine its /dev/null."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_document("text", str(pipe))
+        assert os.read(reader, 100) == b"text"
+    finally:
+        os.close(reader)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+def test_a_full_disk_behind_standard_output_is_one_sentence() -> None:
+    code = "from drift_collector.cli import main; main()"
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code, "image", "explain", "/etc/passwd"],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, "drift: standard output: No space left on device\n")
