@@ -29,6 +29,18 @@ def as_duration(value: object) -> float:
     return seconds
 
 
+def _at_most(limit: float, text: str) -> Parser:
+    """A duration with a limit of its own: how long silence may pass for health is not for a host to choose."""
+
+    def duration(value: object) -> float:
+        seconds = as_duration(value)
+        if seconds > limit:
+            raise ValueError(f"must be at most {text}")
+        return seconds
+
+    return duration
+
+
 def as_size(value: object) -> int:
     size = value if isinstance(value, int) and not isinstance(value, bool) else parse_size(as_text(value))
     if size < 0:
@@ -108,7 +120,9 @@ class AgentOptions:
     """`[agent]`"""
 
     interval: float = option(10.0, as_duration, "how often metrics are gathered")
-    report_interval: float = option(60.0, as_duration, "how often a `drift` point is sent when nothing changes")
+    report_interval: float = option(
+        60.0, _at_most(3600, "1h"), "how often a `drift` point is sent when nothing changes"
+    )
     flush_interval: float = option(
         0.0, as_duration, "how often metrics and logs are sent; drift goes at once (interval)"
     )
@@ -125,9 +139,9 @@ class ImageOptions:
 
     root: str = option("/", as_text, "the root that is compared")
     manifest: str = option("/usr/lib/driftline/manifest.jsonl", as_text, "the manifest baked with the image")
-    scan_interval: float = option(900.0, as_duration, "how often everything is looked at again")
+    scan_interval: float = option(900.0, _at_most(86400, "24h"), "how often everything is looked at again")
     rehash_interval: float = option(86400.0, as_duration, "how often unchanged files are hashed again all the same")
-    settle: float = option(600.0, as_duration, "how long the seal waits for cloud-init")
+    settle: float = option(600.0, _at_most(3600, "1h"), "how long the seal waits for cloud-init")
     watch: bool = option(True, as_boolean, "watch for changes between scans")
     files_per_second: int = option(0, as_rate, "limit of a scan; 0 is unlimited")
     bytes_per_second: int = option(0, as_size, "limit of a scan's hashing; 0 is unlimited")

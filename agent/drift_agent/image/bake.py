@@ -192,6 +192,8 @@ def _image_mounts(root: str, policy: Policy, given: tuple[str, ...]) -> tuple[st
 
 
 def _write(output: str, header: Header, body: IO[bytes]) -> None:
+    if os.path.lexists(output) and not os.path.isfile(output):
+        raise InputError(f"{output}: is no regular file: a manifest is written beside it, then renamed; give a file")
     temporary = f"{output}.tmp"
     with open(temporary, "wb") as file:
         file.write(header.encode())
