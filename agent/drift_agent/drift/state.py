@@ -9,10 +9,11 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, fields
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, get_args
 
 from drift_agent.errors import InputError
-from drift_agent.model import Change
+from drift_agent.line_protocol import portable
+from drift_agent.model import AttributeValue, Change, ChangeKind, PathClass, Severity
 
 SCHEMA_VERSION: Final = 1
 
@@ -21,11 +22,17 @@ Slot: TypeAlias = Literal["open", "reverted", "seal", "login"]
 
 Key: TypeAlias = tuple[str, str]
 
+UNKNOWN: Final[dict[str, AttributeValue]] = {"record": "cannot be read"}
+"""`actual` of an item whose record in `state.db` was damaged: that there was one is all that is known."""
+
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS item (slot TEXT, kind TEXT, key BLOB, change TEXT NOT NULL, PRIMARY KEY (slot, kind, key))
 WITHOUT ROWID;
 """
+
+_ITEMS: Final = "SELECT CAST(kind AS BLOB), CAST(key AS BLOB), CAST(change AS BLOB) FROM item WHERE slot = ?"
+"""Bytes, for damaged text may be no UTF-8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +62,9 @@ class Delta:
 class StateStore:
     """The open database; used by one thread."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, log: Callable[[str], None]) -> None:
         self._db = connection
+        self._log = log
 
     @classmethod
     def open(cls, path: str, machine: str, cloud_id: str, log: Callable[[str], None] = lambda _: None) -> "StateStore":
@@ -72,7 +80,7 @@ class StateStore:
             aside = _set_aside(path)
             log(f"{path}: {problem}; it was set aside as {aside}, and a new one begins")
         try:
-            store = cls(_connect(path))
+            store = cls(_connect(path), log)
             store._bind(machine, cloud_id)
         except (sqlite3.Error, OSError) as error:
             raise InputError(f"{path}: the agent's state cannot be kept there: {error}") from None
@@ -91,12 +99,21 @@ class StateStore:
         return Memory(**{name: value for name, value in self._db.execute("SELECT * FROM meta") if name in known})
 
     def items(self, slot: Slot) -> dict[Key, Change]:
-        """All items of a slot by (kind, key). A record that cannot be read counts as absent."""
+        """All items of a slot by (kind, key).
+
+        A record that cannot be read is no absence, which would forget drift, a login or part of the seal: it is an
+        item of its kind and key with `UNKNOWN` attributes.
+        """
         found = {}
-        for kind, key, text in self._db.execute("SELECT kind, key, change FROM item WHERE slot = ?", (slot,)):
-            change = _decode(kind, os.fsdecode(key), text)
-            if change is not None:
-                found[(kind, change.key)] = change
+        for kind, key, text in self._db.execute(_ITEMS, (slot,)):
+            name = kind.decode("utf-8", "backslashreplace") or "unknown"
+            change = _decode(slot, name, os.fsdecode(key), text)
+            if change is None:
+                change = _unknown(slot, name, os.fsdecode(key))
+                self._log(
+                    f"state.db: the record of {portable(f'{name} {change.key}')} ({slot}) cannot be read; it is kept"
+                )
+            found[(name, change.key)] = change
         return found
 
     def write(self, memory: Memory, delta: Delta | None = None) -> None:
@@ -176,12 +193,36 @@ def _encode(change: Change) -> str:
     return json.dumps({**values, "expected": dict(change.expected), "actual": dict(change.actual)})
 
 
-def _decode(kind: str, key: str, text: str) -> Change | None:
+def _decode(slot: Slot, kind: str, key: str, text: bytes) -> Change | None:
     try:
         values = json.loads(text)
-        return Change(kind, key, **{name: values[name] for name in _CHANGE_FIELDS})
-    except (ValueError, TypeError, KeyError):
+        change = Change(kind, key, **{name: values[name] for name in _CHANGE_FIELDS})
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
+    return change if _is_sound(change) and (slot == "reverted") == (change.change == "reverted") else None
 
 
+def _is_sound(change: Change) -> bool:
+    """Whether the values are such as `_encode` writes."""
+    return (
+        change.change in get_args(ChangeKind)
+        and change.path_class in get_args(PathClass)
+        and change.severity in get_args(Severity)
+        and isinstance(change.diff, str)
+        and isinstance(change.first_seen, int)
+        and 0 <= change.first_seen < 1 << 63
+        and all(
+            isinstance(attributes, dict) and all(isinstance(value, _SCALARS) for value in attributes.values())
+            for attributes in (change.expected, change.actual)
+        )
+    )
+
+
+def _unknown(slot: Slot, kind: str, key: str) -> Change:
+    """What stands for a record that cannot be read. In a seal it equals nothing, and so is drift from then on."""
+    change: ChangeKind = "reverted" if slot == "reverted" else "added" if slot == "login" else "modified"
+    return Change(kind, key, change, "sealed" if slot == "seal" else "frozen", "high", actual=UNKNOWN)
+
+
+_SCALARS: Final = (str, int, type(None))
 _CHANGE_FIELDS: Final = ("change", "path_class", "severity", "expected", "actual", "diff", "first_seen")

@@ -268,6 +268,24 @@ def test_what_was_put_back_while_no_agent_ran_is_reverted_too(bench: Bench) -> N
     assert bench.items() == [("file", "/etc/motd", "reverted")]
 
 
+@pytest.mark.parametrize("put_back", [True, False])
+def test_drift_whose_record_is_damaged_is_still_drift(bench: Bench, put_back: bool) -> None:
+    bench.image.changes = [modified("/etc/motd")]
+    bench.detector.step()
+    bench.image.changes = []
+    if put_back:
+        bench.touch("/etc/motd")
+    bench.detector.close()
+    db = sqlite3.connect(f"{bench.config.agent.state_dir}/state.db")
+    assert db.execute("UPDATE item SET change = 'x'").rowcount == 1
+    db.commit()
+    db.close()
+    bench.start()
+    bench.detector.step()
+    assert bench.last.fields["state"] == "drifted"
+    assert bench.items() == [("file", "/etc/motd", "reverted")]
+
+
 def test_an_item_that_becomes_unreadable_was_not_put_back(bench: Bench) -> None:
     bench.image.changes = [modified("/etc/cron.d/job")]
     bench.detector.step()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from drift_agent.drift.state import Delta, Memory, StateStore
+from drift_agent.drift.state import UNKNOWN, Delta, Memory, Slot, StateStore
 from drift_agent.errors import InputError
 from drift_agent.model import Change
 
@@ -86,3 +86,32 @@ def test_only_the_agent_may_read_it(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
     StateStore.open(str(path), "m", "").close()
     assert path.stat().st_mode & 0o077 == 0
+
+
+DAMAGED: list[object] = [
+    "", "no json", "[]", "{}", "[" * 100_000, b"\xff\xfe", 7, '{"change":"modified"}',
+    '{"change":"put right","path_class":"frozen","severity":"low","expected":{},"actual":{},"diff":"","first_seen":1}',
+    '{"change":["added"],"path_class":"frozen","severity":"low","expected":{},"actual":{},"diff":"","first_seen":1}',
+    '{"change":"added","path_class":"frozen","severity":"low","expected":{},"actual":[],"diff":"","first_seen":1}',
+    '{"change":"added","path_class":"frozen","severity":"low","expected":{},"actual":{},"diff":"","first_seen":"x"}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("slot", ["open", "reverted", "seal", "login"])
+@pytest.mark.parametrize("record", DAMAGED, ids=range(len(DAMAGED)))
+def test_a_record_that_cannot_be_read_is_an_item_of_its_own(tmp_path: Path, slot: Slot, record: object) -> None:
+    path = str(tmp_path / "state.db")
+    StateStore.open(path, "m", "").close()
+    db = sqlite3.connect(path)
+    db.execute("INSERT INTO item VALUES (?, 'file', ?, ?)", (slot, b"/etc/motd\n", record))
+    db.commit()
+    db.close()
+    said: list[str] = []
+    store = StateStore.open(path, "m", "", said.append)
+    (change,) = store.items(slot).values()
+    store.close()
+    assert (change.kind, change.key, change.actual) == ("file", "/etc/motd\n", UNKNOWN)
+    assert (change.change == "reverted") == (slot == "reverted")
+    assert len(said) == 1
+    assert "cannot be read" in said[0]
+    assert "\n" not in said[0]
