@@ -15,6 +15,10 @@ from drift_collector.store.base import DriftReport
 
 SECOND: Final = 1_000_000_000
 LEAST_FRESHNESS: Final = 60 * SECOND
+MOST_INTERVAL: Final = 3600
+"""The longest report interval, in s, that a report is believed: what it says must not outlive its host for long."""
+MOST_SCAN_INTERVAL: Final = 24 * 3600
+"""The longest scan interval, in s, that a report is believed."""
 
 _AGENT_STATES: Final = frozenset(
     {"pending", "clean", "drifted", "tainted", "unverified", "stopped", "terminated"}
@@ -33,8 +37,8 @@ Rule: TypeAlias = Callable[[DriftReport, Context], Iterator[Reason]]
 
 
 def freshness(report: DriftReport) -> int:
-    """For how many ns a report counts as present: three report intervals, at least a minute."""
-    return max(LEAST_FRESHNESS, 3 * report.interval * SECOND)
+    """For how many ns a report counts as present: three report intervals, at least a minute, at most three hours."""
+    return max(LEAST_FRESHNESS, 3 * min(report.interval, MOST_INTERVAL) * SECOND)
 
 
 def comparable(report: DriftReport, context: Context) -> bool:
@@ -132,8 +136,19 @@ def identity(report: DriftReport, _: Context) -> Iterator[Reason]:
 def clock(report: DriftReport, context: Context) -> Iterator[Reason]:
     """A report from the future tells nothing about now."""
     ahead = report.time - context.now
-    if ahead > max(0, report.interval) * SECOND and ahead > SECOND:
+    if ahead > max(0, min(report.interval, MOST_INTERVAL)) * SECOND and ahead > SECOND:
         yield Reason("clock", f"its report is {_duration(ahead)} in the future", "unverified")
+
+
+def intervals(report: DriftReport, _: Context) -> Iterator[Reason]:
+    """An agent does not choose for how long its word holds."""
+    for name, seconds, most in (
+        ("report", report.interval, MOST_INTERVAL),
+        ("scan", report.scan_interval, MOST_SCAN_INTERVAL),
+    ):
+        if seconds > most:
+            text = f"its {name} interval is {format_duration(seconds)}, and {format_duration(most)} is the longest"
+            yield Reason("interval", text, "unverified")
 
 
 def unreadable(report: DriftReport, _: Context) -> Iterator[Reason]:
@@ -178,7 +193,7 @@ def notes(report: DriftReport, _: Context) -> Iterator[Reason]:
 
 
 RULES: Final[tuple[Rule, ...]] = (
-    drift, observed, state_reset, taint, identity, trust, clock, unreadable, scan, stale, notes,
+    drift, observed, state_reset, taint, identity, trust, clock, intervals, unreadable, scan, stale, notes,
 )  # fmt: skip
 
 

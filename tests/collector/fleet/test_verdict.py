@@ -56,6 +56,8 @@ def test_a_fresh_report_that_equals_its_image_is_clean_and_says_nothing() -> Non
         ({"time": NOW - 61 * SECOND, "interval": 1}, "stale", "stale"),
         ({"time": NOW + 2 * SECOND, "interval": 0}, "unverified", "clock"),
         ({"state": "stopped"}, "stale", "stopped"),
+        ({"interval": 3601}, "unverified", "interval"),
+        ({"scan_interval": 86401}, "unverified", "interval"),
     ],
 )
 def test_each_finding_has_its_state_and_its_reason(changed: dict[str, Any], state: str, code: str) -> None:
@@ -73,6 +75,7 @@ def test_each_finding_has_its_state_and_its_reason(changed: dict[str, Any], stat
         {"scan_at": NOW + 50 * SECOND},
         {"time": NOW - 899 * SECOND, "scan_at": NOW - 900 * SECOND, "interval": 300},
         {"scan_at": NOW - 1810 * SECOND},
+        {"interval": 3600, "time": NOW - 3 * 3600 * SECOND, "scan_at": NOW - 3 * 3600 * SECOND, "scan_interval": 86400},
     ],
 )
 def test_what_is_just_within_its_bounds_is_clean(changed: dict[str, Any]) -> None:
@@ -106,6 +109,14 @@ def test_what_is_just_within_its_bounds_is_clean(changed: dict[str, Any]) -> Non
 )
 def test_each_reason_says_what_was_seen(changed: dict[str, Any], text: str) -> None:
     assert [reason.text for reason in verdict(report(**changed)).reasons] == [text]
+
+
+def test_no_agent_is_believed_for_longer_than_three_hours() -> None:
+    month = 30 * 86_400 * SECOND
+    found = verdict(report(time=NOW - month, scan_at=NOW - month, interval=366 * 86_400, scan_interval=2**62))
+    assert (found.state, codes(found)) == ("unverified", ["interval", "interval", "stale"])
+    ahead = verdict(report(time=NOW + month, scan_at=NOW, interval=366 * 86_400))
+    assert codes(ahead)[:2] == ["clock", "interval"]
 
 
 def test_a_clock_that_is_less_than_a_minute_off_is_not_worth_a_note() -> None:
