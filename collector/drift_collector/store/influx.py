@@ -30,6 +30,14 @@ _DETAIL: Final = frozenset(
 )
 _BRIEF: Final = (*(name for name in DRIFT.fields if name not in _DETAIL), *_TAGS)
 _ALL: Final = (*DRIFT.fields, *_TAGS)
+# What a report that says that it is clean must not have, or what is worth a note: then its details are asked for too.
+_NOT_PLAIN: Final = " OR ".join(
+    [
+        "\"state\" != 'clean'",
+        *(f'"{name}" > 0' for name in ("added", "removed", "modified", "reverted", "logins", "unreadable", "degraded")),
+        *('"clock_offset" > 60', '"clock_offset" < -60'),
+    ]
+)
 _ITEM: Final = (*DRIFT_ITEM.fields, *DRIFT_ITEM.tags)
 _LAST: Final = 'last("state") AS "state", ' + columns(name for name in _ALL if name not in ("state", "instance"))
 _SHARED: Final = ("image", "group", "state", "manifest", "observed", "policy")
@@ -48,8 +56,8 @@ class InfluxStore:
         suspects: set[str] = set()
         found = _newest_of(self._influxql.tables(f'SELECT {columns(_BRIEF)} FROM "drift" WHERE {where}'), suspects)
         self._present = (since, frozenset(found))
-        if any(report.state != "clean" for report in found.values()):
-            details = self._influxql.rows(f'SELECT {columns(_ALL)} FROM "drift" WHERE {where} AND "state" != \'clean\'')
+        if found:
+            details = self._influxql.rows(f'SELECT {columns(_ALL)} FROM "drift" WHERE {where} AND ({_NOT_PLAIN})')
             for row in details:
                 report = _report(row)
                 known = found.get(report.instance)

@@ -98,6 +98,18 @@ def test_of_a_clean_report_all_that_a_verdict_needs_comes_back(backend: Backend)
     assert replace(found, agent_version=sent.agent_version, scanned=sent.scanned) == sent
 
 
+@pytest.mark.parametrize(
+    "told",
+    [{"added": 5}, {"removed": 1}, {"modified": 1}, {"reverted": 1}, {"logins": 2}, {"unreadable": 1}, {"degraded": 1},
+     {"clock_offset": 61.5}, {"clock_offset": -61.5}],
+)  # fmt: skip
+def test_a_word_of_clean_hides_neither_counts_nor_notes(backend: Backend, told: dict[str, Any]) -> None:
+    backend.write([drift_line("i-1", NOW, **told), drift_line("i-2", NOW)])
+    found = {report.instance: report for report in backend.store.newest(NOW - 60 * SECOND, EVER)}
+    assert {name: getattr(found["i-1"], name) for name in told} == told
+    assert not any(getattr(found["i-2"], name) for name in told)
+
+
 def test_each_instance_has_one_newest_report_within_the_window(backend: Backend) -> None:
     backend.write(drift_line(f"i-{n}", NOW - age * SECOND, seq=100 - age) for n in range(5) for age in (0, 10, 20, 400))
     newest = sorted((report.instance, report.time) for report in backend.store.newest(NOW - 60 * SECOND, EVER))
