@@ -1,14 +1,15 @@
 """What the stores that are asked over HTTP share: one exchange with a deadline, answers read line by line, bounded."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import requests
+from requests.auth import HTTPBasicAuth
 
-from drift_agent.errors import StoreError
+from drift_agent.errors import ConfigError, StoreError
 
 CONNECT_SECONDS: Final = 10.0
 READ_SECONDS: Final = 60.0
@@ -26,7 +27,8 @@ class Http:
         self._session.headers.update(headers or {})
         self._session.headers["User-Agent"] = "driftline"
         if auth is not None:
-            self._session.auth = auth
+            user, password = (text.encode(errors="surrogateescape") for text in auth)
+            self._session.auth = HTTPBasicAuth(user, password)  # requests would take text for Latin-1
 
     @contextmanager
     def open(self, method: str, path: str, **options: Any) -> Iterator[requests.Response]:  # noqa: ANN401 (requests' own)
@@ -57,6 +59,18 @@ class Http:
     def close(self) -> None:
         """Gives the connections back."""
         self._session.close()
+
+
+def token_of(environ: Mapping[str, str]) -> str:
+    """The token of DRIFTLINE_TOKEN, without blanks and newlines around it; empty where there is none.
+
+    Raises:
+        ConfigError: it cannot stand in a header; the HTTP library would say so too, and quote it.
+    """
+    token = environ.get("DRIFTLINE_TOKEN", "").strip()
+    if not (token.isascii() and token.isprintable()):
+        raise ConfigError("DRIFTLINE_TOKEN: a token must be one line of printable ASCII")
+    return token
 
 
 def lines_of(response: requests.Response, max_line: int) -> Iterator[bytes]:

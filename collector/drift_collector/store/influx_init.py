@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from drift_agent.errors import ConfigError, StoreError
 from drift_agent.units import format_duration
-from drift_collector.store.http import Http, text_of
+from drift_collector.store.http import Http, text_of, token_of
 from drift_collector.store.influxql import open_http, quoted
 
 _DAY: Final = 86_400.0
@@ -47,7 +47,7 @@ def init_store(url: str, environ: Mapping[str, str], retention: float) -> Made:
         if version.startswith(("2", "v2")):
             from drift_collector.store.influx_init_v2 import init_v2  # its library costs a quarter of a second
 
-            sentence, write, read = init_v2(http.base, database, org, environ.get("DRIFTLINE_TOKEN", ""), retention)
+            sentence, write, read = init_v2(http.base, database, org, token_of(environ), retention)
             return Made(sentence, write, read, had_tokens=not (write and read))
         return _init_v1(http, database, retention)
     finally:

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from drift_agent.config_file import read_secret
 from drift_agent.errors import ConfigError, StoreError
-from drift_collector.store.http import Http, lines_of, text_of
+from drift_collector.store.http import Http, lines_of, text_of, token_of
 
 CHUNK_ROWS: Final = 10_000
 MAX_CHUNK_BYTES: Final = 64 << 20
@@ -54,6 +54,10 @@ def columns(names: Iterable[str]) -> str:
     return ", ".join(quoted(name) for name in names)
 
 
+NEVER_WRITTEN: Final = "measurement not found"
+"""openGemini's word for what InfluxDB answers with no rows."""
+
+
 class InfluxQL:
     """Queries of one database."""
 
@@ -90,7 +94,8 @@ class InfluxQL:
         try:
             document = json.loads(line)
             results = document.get("results", [])
-            errors = [str(part["error"]) for part in (document, *results) if "error" in part]
+            said = [str(part["error"]) for part in (document, *results) if "error" in part]
+            errors = [error for error in said if error != NEVER_WRITTEN]
             tables = [
                 Table(tuple(series["columns"]), series.get("tags") or {}, series["values"])
                 for result in results
@@ -132,7 +137,7 @@ def open_http(url: str, environ: Mapping[str, str]) -> tuple[Http, str, str]:
     """The session, the database and the organisation ("" where none is named) of `influxdb(s)://HOST:PORT/DB[?org=]`.
 
     Raises:
-        ConfigError: the address lacks the database, or the password file cannot be read.
+        ConfigError: the address lacks the database, the password file cannot be read, or the token is none.
     """
     parts = urlsplit(url)
     database = unquote(parts.path.strip("/"))
@@ -140,7 +145,7 @@ def open_http(url: str, environ: Mapping[str, str]) -> tuple[Http, str, str]:
     if not database:
         raise ConfigError(f"--store {url}: names no database; use influxdb://HOST:PORT/DATABASE")
     base = f"{'https' if parts.scheme == 'influxdbs' else 'http'}://{parts.netloc}"
-    token = environ.get("DRIFTLINE_TOKEN", "")
+    token = token_of(environ)
     if token:
         # 1.x and `/query` of 2.x take a token under the scheme Token; 3.x too.
         return Http(base, {"Authorization": f"Token {token}"}), database, org

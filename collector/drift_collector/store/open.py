@@ -21,7 +21,7 @@ def open_store(url: str, environ: Mapping[str, str]) -> Store:
     DRIFTLINE_TOKEN, or DRIFTLINE_USERNAME and DRIFTLINE_PASSWORD_FILE.
 
     Raises:
-        ConfigError: no such kind of address, or one that lacks a part.
+        ConfigError: no such kind of address, or one that lacks a part; a token that is none.
         StoreError: an embedded store that is not there or cannot be read; others are asked only when they are read.
     """
     if not url:
@@ -41,8 +41,9 @@ def open_store(url: str, environ: Mapping[str, str]) -> Store:
         return SqliteStore("/" + url.removeprefix("sqlite:///").lstrip("/"))
     if parts.scheme in ("http", "https") and parts.hostname:
         from drift_collector.store.collector import CollectorStore
+        from drift_collector.store.http import token_of
 
-        return CollectorStore(url, environ.get("DRIFTLINE_TOKEN", ""))
+        return CollectorStore(url, token_of(environ))
     if parts.scheme in ("influxdb", "influxdbs") and parts.hostname:
         from drift_collector.store.influx import InfluxStore
         from drift_collector.store.influxql import InfluxQL, open_http

@@ -55,6 +55,30 @@ def test_credentials_in_an_address_are_refused_and_not_repeated() -> None:
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "influxdb://127.0.0.1:9/driftline"])
+@pytest.mark.parametrize(
+    "token", ["sec\nret", "secret\x00", "s\u00e9cret\u20ac", "sec\r\nX-Other: ret", "\udcffsecret"]
+)
+def test_a_token_that_no_header_takes_is_refused_and_not_repeated(url: str, token: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        open_store(url, {"DRIFTLINE_TOKEN": token})
+    assert str(caught.value) == "DRIFTLINE_TOKEN: a token must be one line of printable ASCII"
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "influxdb://127.0.0.1:9/driftline"])
+def test_a_token_read_from_a_file_with_its_newline_is_that_token(url: str) -> None:
+    with pytest.raises(StoreError, match="cannot be reached") as caught:
+        list(open_store(url, {"DRIFTLINE_TOKEN": " secret\n"}).newest(0, 1))
+    assert "secret" not in str(caught.value)
+
+
+def test_a_password_is_sent_as_utf_8(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("s\u00e9cret\u20ac\n")
+    environ = {"DRIFTLINE_USERNAME": "m\u00fc", "DRIFTLINE_PASSWORD_FILE": str(tmp_path / "password")}
+    with pytest.raises(StoreError, match="cannot be reached"):
+        list(open_store("influxdb://127.0.0.1:9/driftline", environ).newest(0, 1))
+
+
 def test_influxdb_needs_a_database_and_whole_credentials(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="names no database"):
         open_store("influxdb://db.example:8086", {})
