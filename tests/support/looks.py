@@ -30,7 +30,7 @@ class FakeComparison:
     rehashed: list[bool] = field(default_factory=list)
     during_scan: Callable[[], None] = lambda: None
 
-    def tree(self, progress: Callable[[int], None], *, rehash: bool) -> CheckResult:
+    def tree(self, progress: Callable[[int], None], pace: Callable[[int], None], *, rehash: bool) -> CheckResult:
         self.rehashed.append(rehash)
         self.looked_at.append(None)
         result = self._result(self.changes)

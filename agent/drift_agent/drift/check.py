@@ -17,6 +17,7 @@ from drift_agent.image.content import MAX_CONTENT_BYTES, Contents, folder_of, is
 from drift_agent.image.facts import FACTS, Context, Fact
 from drift_agent.image.hashing import Hasher
 from drift_agent.image.header import Header
+from drift_agent.image.inspect import Pace, PostponedError
 from drift_agent.image.manifest import Manifest
 from drift_agent.image.mounts import Mount
 from drift_agent.image.policy import Policy
@@ -31,21 +32,33 @@ Progress = Callable[[int], None]
 """Told now and then how many items were looked at so far."""
 
 PROGRESS_STEP: Final = 256
+MOST_BYTES: Final = 64 << 20
+"""A larger file is not read when some paths are looked at: whoever waits for that look must not wait for its digest."""
+
+LOOK_SECONDS: Final = 0.5
+"""How long such a look takes at most; what it did not come to, or was reading then, is not in its scope."""
+
 MAX_DIFFS: Final = 100
 """Diffs of one check; who changed more than that is not told line by line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a check looked at: single keys, folders with everything below, whole kinds; or simply everything."""
+    """What a check looked at: single keys, folders with everything below, whole kinds; or simply everything.
+
+    Not the content of the files `postponed`, wherever they stand.
+    """
 
     keys: frozenset[tuple[str, str]] = frozenset()
     trees: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
     everything: bool = True
+    postponed: frozenset[str] = frozenset()
 
     def covers(self, kind: str, key: str) -> bool:
         """Whether the check would have found a change of this item."""
+        if kind == "file" and key in self.postponed:
+            return False
         if self.everything or kind in self.kinds or (kind, key) in self.keys:
             return True
         return kind == "file" and any(_within(key, tree) for tree in self.trees)
@@ -58,7 +71,8 @@ class CheckResult:
     `changes` are in manifest order and of every class: the caller decides what a sealed one means. `omitted` counts
     what was found beyond the most that are kept. `scanned` counts items, `seconds` is the duration. `observed` is the
     digest over what was seen of the frozen and structural items (empty where not everything was looked at); on a
-    clean tree it equals the header's. `not_applicable` are kinds without a meaning here.
+    clean tree it equals the header's. `not_applicable` are kinds without a meaning here. Not `complete` is a look at
+    some paths that ran out of time.
     """
 
     changes: list[Change]
@@ -69,6 +83,7 @@ class CheckResult:
     seconds: float
     scope: Scope = field(default_factory=Scope)
     omitted: int = 0
+    complete: bool = True
 
     @property
     def differs(self) -> bool:
@@ -83,8 +98,11 @@ def check_tree(
     cache: str | None = None,
     rehash: bool = False,
     progress: Progress | None = None,
+    pace: Pace | None = None,
 ) -> CheckResult:
     """Compares everything below `root` with the manifest.
+
+    `pace` is told of each block of a content that is read, in whichever thread; what it raises ends the check.
 
     `cache` is the file in which what was seen is kept until the next check: what has not changed since is not read
     again then, unless `rehash` asks for it. A cache that cannot be written is done without.
@@ -100,8 +118,8 @@ def check_tree(
     foreign = mounts.foreign(mounts.standing(root, header.policy), header.mounts)
     expected = Expected(manifest, manifest.blocks(), 2)
     with (
-        Hasher() as hasher,
-        Scan(root, header.policy, boundaries=frozenset(foreign), hasher=hasher) as scan,
+        Hasher(pace=pace) as hasher,
+        Scan(root, header.policy, boundaries=frozenset(foreign), hasher=hasher, pace=pace) as scan,
         _open_cache(cache, header, rehash) as known,
     ):
         told = 0
@@ -125,7 +143,8 @@ def check_paths(root: str, manifest: Manifest, paths: Iterable[str], *, trees: I
     """Compares just `paths`, and `trees` with everything below them.
 
     A path that is a folder on one side only is compared with everything below; one that is a folder on both is
-    compared itself, and what stands below it is not. `scope` of the result says what was looked at.
+    compared itself, and what stands below it is not. `scope` of the result says what was looked at: within
+    `LOOK_SECONDS`, and without the content of what is larger than `MOST_BYTES`.
 
     Raises:
         InputError, ManifestError: as `check_tree`.
@@ -135,22 +154,17 @@ def check_paths(root: str, manifest: Manifest, paths: Iterable[str], *, trees: I
     _require_semantics(manifest)
     comparison = Comparison(header.policy)
     foreign = mounts.foreign(mounts.standing(root, header.policy), header.mounts)
-    whole = _outermost(trees)
-    single: set[tuple[str, str]] = set()
-    with Scan(root, header.policy, boundaries=frozenset(foreign)) as scan:
-        for key in sorted(set(paths), key=key_order):
-            if any(_within(key, tree) for tree in whole):
-                continue
-            entry = scan.entry(key)
-            line = manifest.line("file", key)
-            if (entry is not None and _is_folder(entry.line)) != _is_folder(line):
-                whole = _outermost([*whole, key])
-                continue
-            single.add(("file", key))
-            _run(comparison.files(Expected(manifest, iter([line] if line else [])), [entry] if entry else []))
-        for tree in whole:
-            _run(comparison.files(Expected(manifest, manifest.blocks(*manifest.span_below(tree))), scan.entries(tree)))
-    touched = _facts_touched(header.policy, [key for _, key in single], whole)
+
+    def is_over() -> bool:
+        return time.monotonic() - started > LOOK_SECONDS
+
+    def pace(_: int) -> None:
+        if is_over():
+            raise PostponedError
+
+    with Scan(root, header.policy, boundaries=frozenset(foreign), pace=pace, most=MOST_BYTES) as scan:
+        scope, complete = _compare_some(comparison, scan, manifest, paths, trees, is_over)
+    touched = _facts_touched(header.policy, [key for _, key in scope.keys], scope.trees)
     if touched:
         with RootFiles(root) as files:
             context = Context(files, header.image, header.policy.seals_account)
@@ -165,9 +179,41 @@ def check_paths(root: str, manifest: Manifest, paths: Iterable[str], *, trees: I
         not_applicable=[],
         observed="",
         seconds=time.monotonic() - started,
-        scope=Scope(frozenset(single), tuple(whole), tuple(fact.kind for fact in touched), everything=False),
+        scope=replace(scope, kinds=tuple(fact.kind for fact in touched), postponed=frozenset(comparison.postponed)),
         omitted=comparison.omitted,
+        complete=complete,
     )
+
+
+def _compare_some(
+    comparison: Comparison,
+    scan: Scan,
+    manifest: Manifest,
+    paths: Iterable[str],
+    trees: Iterable[str],
+    is_over: Callable[[], bool],
+) -> tuple[Scope, bool]:
+    """Compares files until `is_over`; which it came to, and whether those were all."""
+    whole = _outermost(trees)
+    single: set[tuple[str, str]] = set()
+    for key in sorted(set(paths), key=key_order):
+        if is_over():
+            return Scope(frozenset(single), everything=False), False
+        if any(_within(key, tree) for tree in whole):
+            continue
+        entry = scan.entry(key)
+        line = manifest.line("file", key)
+        if (entry is not None and _is_folder(entry.line)) != _is_folder(line):
+            whole = _outermost([*whole, key])
+            continue
+        single.add(("file", key))
+        _run(comparison.files(Expected(manifest, iter([line] if line else [])), [entry] if entry else []))
+    for number, tree in enumerate(whole):
+        expected = Expected(manifest, manifest.blocks(*manifest.span_below(tree)))
+        for _ in comparison.files(expected, scan.entries(tree)):
+            if is_over():
+                return Scope(frozenset(single), tuple(whole[:number]), everything=False), False
+    return Scope(frozenset(single), tuple(whole), everything=False), True
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from drift_agent.drift.check import CheckResult, check_paths, check_tree
 from drift_agent.drift.runtime import gather
 from drift_agent.drift.runtime.fact import Observation
 from drift_agent.drift.shared_identity import shared_identities
+from drift_agent.image.inspect import Pace
 from drift_agent.image.manifest import Manifest
 from drift_agent.model import Change
 
@@ -27,14 +28,15 @@ class Comparison(Protocol):
     def policy_digest(self) -> str:
         """The effective policy's."""
 
-    def tree(self, progress: Callable[[int], None], *, rehash: bool) -> CheckResult:
+    def tree(self, progress: Callable[[int], None], pace: Pace, *, rehash: bool) -> CheckResult:
         """Looks at everything; calls `progress` often with the count so far, from this thread.
 
+        `pace` is told of each block that is read, in any thread. What either raises ends the look.
         Without `rehash` the content of a file that nothing was done to since the last time may be taken as known.
         """
 
     def paths(self, paths: Collection[str], trees: Collection[str]) -> CheckResult:
-        """Looks at these paths alone, and at `trees` with everything below."""
+        """Looks at these paths alone, and at `trees` with everything below; in about half a second, or not at all."""
 
     def runtime(self) -> Observation:
         """Looks at the facts of the running machine."""
@@ -64,9 +66,9 @@ class ImageComparison:
         self.digest = manifest.header.digest
         self.policy_digest = manifest.header.policy_digest
 
-    def tree(self, progress: Callable[[int], None], *, rehash: bool) -> CheckResult:
+    def tree(self, progress: Callable[[int], None], pace: Pace, *, rehash: bool) -> CheckResult:
         """Looks at everything."""
-        return check_tree(self._root, self._manifest, cache=self._cache, rehash=rehash, progress=progress)
+        return check_tree(self._root, self._manifest, cache=self._cache, rehash=rehash, progress=progress, pace=pace)
 
     def paths(self, paths: Collection[str], trees: Collection[str]) -> CheckResult:
         """Looks at these alone."""

@@ -74,7 +74,12 @@ class Detector:
         self._wake = Event()
         self._hints = Hints(make_watcher or watcher_of(config.image.root), clock, self._wake.set)
         self._scanner = Scanner(
-            open_comparison, executor or idle_thread(), clock, self._wake.set, config.image.files_per_second
+            open_comparison,
+            executor or idle_thread(),
+            clock,
+            self._wake.set,
+            config.image.files_per_second,
+            config.image.bytes_per_second,
         )
         self._knowledge = Knowledge(store, log, min(booted or clock.time_ns(), clock.time_ns()))
         self._announcer = Announcer(config, identity, self._knowledge, clock, emit, clock_offset)
@@ -146,7 +151,7 @@ class Detector:
         if not self._scanner.busy:
             waits.append(self._next_scan - self._clock.monotonic())
         ripe = self._hints.ripe_in()
-        if ripe is not None and self._scan is not None and self._comparison is not None:
+        if ripe is not None and self._comparison is not None:
             waits.append(ripe)
         if min(waits) > 0.0 and not stop.is_set():
             self._clock.wait(self._wake, min(waits))
@@ -189,6 +194,8 @@ class Detector:
         self._hints.scanned(scanned.began)
         # What was hinted at while the scan ran may have been passed by it before it changed.
         self._look_at(scanned.comparison, self._touched)
+        if self._touched.everything:
+            self._rescan_soon()
 
     def _use(self, comparison: Comparison) -> None:
         self._close_comparison()
@@ -216,9 +223,9 @@ class Detector:
             self._comparison.close()
             self._comparison = None
 
-    def _rescan_soon(self, last: CheckResult) -> None:
+    def _rescan_soon(self) -> None:
         """At once, unless it was just done: a tree that never rests must not keep a core busy."""
-        pause = max(LEAST_PAUSE_SECONDS, PAUSE_FACTOR * last.seconds)
+        pause = max(LEAST_PAUSE_SECONDS, PAUSE_FACTOR * self._scan.seconds) if self._scan else 0.0
         self._next_scan = min(self._next_scan, max(self._clock.monotonic(), self._scan_ended + pause))
 
     def _seal_is_due(self) -> bool:
@@ -228,19 +235,19 @@ class Detector:
 
     def _look_at_hints(self) -> None:
         comparison, scan = self._comparison, self._scan
-        if self._hints.ripe_in() != 0.0 or scan is None or comparison is None:
+        if self._hints.ripe_in() != 0.0 or comparison is None:
             return
         dirty = self._hints.take()
         if dirty.everything:
-            self._rescan_soon(scan)
+            self._rescan_soon()
             return
         if self._scanner.busy:
             self._touched = self._touched.joined(dirty)
         self._look_at(comparison, dirty)
-        if self._knowledge.is_empty and scan.observed != comparison.digest:
+        if scan is not None and self._knowledge.is_empty and scan.observed != comparison.digest:
             # What is said to be clean must add up: `observed` is only as new as the last complete scan.
             self._must_add_up = True
-            self._rescan_soon(scan)
+            self._rescan_soon()
 
     def _look_at(self, comparison: Comparison, dirty: Dirty) -> None:
         if not dirty.paths and not dirty.trees:
@@ -251,6 +258,9 @@ class Detector:
             self._cannot_compare(error)
             return
         self._take_in(Look(result.changes, result.unreadable, result.scope.covers))
+        is_open = self._knowledge.ledger.open
+        if not result.complete or any(("file", key) not in is_open for key in result.scope.postponed):
+            self._rescan_soon()  # large contents are read there, where nobody waits for them
 
     def _look_at_runtime(self, comparison: Comparison) -> None:
         self._next_runtime = self._clock.monotonic() + RUNTIME_SECONDS

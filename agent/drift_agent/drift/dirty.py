@@ -28,8 +28,9 @@ class Dirty:
     everything: bool = False
 
     def joined(self, other: "Dirty") -> "Dirty":
-        """Both together."""
-        return Dirty(self.paths | other.paths, self.trees | other.trees, self.everything or other.everything)
+        """Both together; everything where they are too many."""
+        both = Dirty(self.paths | other.paths, self.trees | other.trees, self.everything or other.everything)
+        return both if len(both.paths) + len(both.trees) <= MAX_PATHS else Dirty(everything=True)
 
 
 class DirtySet:

@@ -6,12 +6,13 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from threading import Event
+from threading import Event, Lock
 
 from drift_agent.clock import Clock
 from drift_agent.drift.check import CheckResult
 from drift_agent.drift.comparison import Comparison
 from drift_agent.drift.runtime.fact import Observation
+from drift_agent.image.inspect import ReadStoppedError
 from drift_agent.model import Change
 
 
@@ -26,7 +27,7 @@ class Scanned:
     began: float
 
 
-class ScanStopped(Exception):  # noqa: N818 (no error: how a scan is left)
+class ScanStopped(ReadStoppedError):  # noqa: N818 (no error: how a scan is left)
     """The scan was given up because the agent ends."""
 
 
@@ -40,13 +41,15 @@ class Scanner:
         clock: Clock,
         wake: Callable[[], None],
         files_per_second: int = 0,
+        bytes_per_second: int = 0,
     ) -> None:
-        """`executor` is ended by `stop`. `files_per_second` bounds the pace; 0 does not."""
+        """`executor` is ended by `stop`. `files_per_second` and `bytes_per_second` bound the pace; 0 does not."""
         self._open = open_comparison
         self._executor = executor
         self._clock = clock
         self._wake = wake
         self._files_per_second = files_per_second
+        self._bytes_per_second = bytes_per_second
         self._stop = Event()
         self._future: Future[Scanned] | None = None
 
@@ -74,7 +77,7 @@ class Scanner:
         return future.result()
 
     def stop(self) -> None:
-        """Gives a scan up, and ends the thread before it returns."""
+        """Gives a scan up, and ends the thread before it returns: within a block of what is being read."""
         self._stop.set()
         self._executor.shutdown(wait=True)
 
@@ -83,15 +86,41 @@ class Scanner:
         began = self._clock.monotonic()
         comparison = self._open()
         try:
-            result = comparison.tree(lambda count: self._on_progress(count, began), rehash=rehash)
+            looked_at = _Pace(self._files_per_second, self._clock, self._stop)
+            read = _Pace(self._bytes_per_second, self._clock, self._stop)
+            result = comparison.tree(looked_at.reach, read.add, rehash=rehash)
             return Scanned(comparison, result, comparison.runtime(), comparison.shared_identities(result), began)
         except BaseException:
             comparison.close()
             raise
 
-    def _on_progress(self, count: int, began: float) -> None:
-        if self._files_per_second:
-            ahead = count / self._files_per_second - (self._clock.monotonic() - began)
+
+class _Pace:
+    """Holds those who count up to a number in a second, on average since it was made; 0 does not. Thread-safe."""
+
+    def __init__(self, per_second: int, clock: Clock, stop: Event) -> None:
+        self._per_second = per_second
+        self._clock = clock
+        self._stop = stop
+        self._began = clock.monotonic()
+        self._count = 0
+        self._lock = Lock()
+
+    def add(self, count: int) -> None:
+        """So many more were done."""
+        with self._lock:
+            self._count += count
+            total = self._count
+        self.reach(total)
+
+    def reach(self, total: int) -> None:
+        """So many were done by now; waits while that is ahead of the pace.
+
+        Raises:
+            ScanStopped: `stop` is set.
+        """
+        if self._per_second:
+            ahead = total / self._per_second - (self._clock.monotonic() - self._began)
             if ahead > 0.0:
                 self._clock.wait(self._stop, ahead)
         if self._stop.is_set():

@@ -26,13 +26,14 @@ class Ticket:
         self.taken = False
         self.done = False
         self.digest = ""
-        self.error: OSError | None = None
+        self.error: OSError | inspect.ReadStoppedError | None = None
 
 
 class Hasher:
-    """Some threads that hash; use it as a context manager."""
+    """Some threads that hash; use it as a context manager. `pace` is told what they read, as `inspect.Pace` says."""
 
-    def __init__(self, threads: int = 1) -> None:
+    def __init__(self, threads: int = 1, pace: inspect.Pace | None = None) -> None:
+        self._pace = pace
         self._condition = Condition()
         self._waiting: deque[Ticket] = deque()
         self._outstanding = 0
@@ -49,7 +50,7 @@ class Hasher:
         self.close()
 
     def close(self) -> None:
-        """Ends the threads; files that nobody asked for any more are closed."""
+        """Ends the threads within a block; what nobody asked for any more is not hashed to its end."""
         with self._condition:
             self._closed = True
             self._condition.notify_all()
@@ -74,6 +75,7 @@ class Hasher:
 
         Raises:
             OSError: the file could not be read.
+            ReadStoppedError: `pace` said so.
         """
         with self._condition:
             mine = not ticket.taken
@@ -83,7 +85,7 @@ class Hasher:
             while not mine and not ticket.done:
                 self._condition.wait()
         if mine:
-            self._hash(ticket, self._buffer)
+            self._hash(ticket, self._buffer, self._pace)
         if ticket.error is not None:
             raise ticket.error
         return ticket.digest
@@ -98,12 +100,18 @@ class Hasher:
                     return
                 ticket = self._waiting.popleft()
                 ticket.taken = True
-            self._hash(ticket, buffer)
+            self._hash(ticket, buffer, self._pace_of_thread)
 
-    def _hash(self, ticket: Ticket, buffer: bytearray) -> None:
+    def _pace_of_thread(self, count: int) -> None:
+        if self._closed:
+            raise inspect.ReadStoppedError
+        if self._pace is not None:
+            self._pace(count)
+
+    def _hash(self, ticket: Ticket, buffer: bytearray, pace: inspect.Pace | None) -> None:
         try:
-            ticket.digest = inspect.digest(ticket.descriptor, ticket.size, buffer)[1]
-        except OSError as error:
+            ticket.digest = inspect.digest(ticket.descriptor, ticket.size, buffer, pace)[1]
+        except (OSError, inspect.ReadStoppedError) as error:
             ticket.error = error
         finally:
             os.close(ticket.descriptor)

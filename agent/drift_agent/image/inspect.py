@@ -9,7 +9,8 @@ import hashlib
 import os
 import stat
 import struct
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeAlias
 
 from drift_agent.image.canonical import XATTR
 from drift_agent.model import AttributeValue
@@ -18,6 +19,9 @@ OPEN_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | 
 OPEN_DIR: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 BLOCK: Final = 1 << 20
+
+Pace: TypeAlias = Callable[[int], None]
+"""Told of each block that was read, by the thread that read it (bytes); may wait, and may raise `ReadStoppedError`."""
 
 _FS_IOC_GETFLAGS: Final = 0x80086601 if struct.calcsize("l") == 8 else 0x80046601
 _FLAG_NAMES: Final = ((0x10, "i"), (0x20, "a"))
@@ -34,6 +38,14 @@ _TYPES: Final = {
     stat.S_IFBLK: "block",
     stat.S_IFCHR: "char",
 }
+
+
+class ReadStoppedError(Exception):
+    """What is being read is not to be read to its end: whoever reads gives up."""
+
+
+class PostponedError(ReadStoppedError):
+    """This one content alone is not to be read now."""
 
 
 def stat_attributes(status: os.stat_result) -> dict[str, AttributeValue]:
@@ -99,16 +111,21 @@ def xattrs(where: int | str) -> dict[str, AttributeValue]:
     return found
 
 
-def digest(descriptor: int, size: int, buffer: bytearray | None = None) -> tuple[bytes | None, str]:
+def digest(
+    descriptor: int, size: int, buffer: bytearray | None = None, pace: Pace | None = None
+) -> tuple[bytes | None, str]:
     """Content (None where it was over 1 MiB, or changed) and hex SHA-256 of a file just opened, of `size` by its stat.
 
     A file that changes while it is read is read again, at most three times; what was read last counts.
 
     Raises:
         OSError: it could not be read.
+        ReadStoppedError: `pace` said so.
     """
     if size < BLOCK:
         content = os.read(descriptor, size + 1)
+        if pace is not None:
+            pace(len(content))
         if len(content) == size:
             return content, hashlib.sha256(content).hexdigest()
     buffer = bytearray(BLOCK) if buffer is None else buffer
@@ -119,6 +136,8 @@ def digest(descriptor: int, size: int, buffer: bytearray | None = None) -> tuple
         total = hashlib.sha256()
         while count := os.readv(descriptor, [buffer]):
             total.update(view[:count])
+            if pace is not None:
+                pace(count)
         after = os.fstat(descriptor)
         if (before.st_size, before.st_mtime_ns, before.st_ctime_ns) == (
             after.st_size,

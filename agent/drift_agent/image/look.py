@@ -53,9 +53,10 @@ class Entry:
     (its content, its list of names), `hidden_below` that the folder was not looked into. While it is `unfinished` its
     content is being hashed, and it has no line: `Looker.finish` waits for that. A `late` one says what was found out of
     a folder after its entry was handed on; if nothing is hidden below, it vanished meanwhile, and all below with it.
+    The line of a `postponed` one lacks the digest, for its content was too much to be read now.
     """
 
-    __slots__ = ("decision", "error", "hidden_below", "key", "late", "line", "unfinished")
+    __slots__ = ("decision", "error", "hidden_below", "key", "late", "line", "postponed", "unfinished")
 
     def __init__(self, key: str, decision: Decision, line: bytes, error: str = "", hidden_below: bool = False) -> None:
         self.key = key
@@ -63,7 +64,7 @@ class Entry:
         self.line = line
         self.error = error
         self.hidden_below = hidden_below
-        self.late = False
+        self.late = self.postponed = False
         self.unfinished: Unfinished | None = None
 
 
@@ -111,7 +112,8 @@ class Looker:
     """Looks at names under one policy; large files go to `hasher`, if there is one.
 
     At `boundaries` something foreign is mounted: they are not entered. `keep` is given digest and content of small
-    frozen files that every user may read.
+    frozen files that every user may read. `pace` is told what is read here; files of more than `most` bytes, and those
+    at which it raises `PostponedError`, are postponed.
     """
 
     def __init__(
@@ -120,11 +122,15 @@ class Looker:
         boundaries: frozenset[str],
         hasher: Hasher | None,
         keep: Callable[[str, bytes], None] | None,
+        pace: inspect.Pace | None,
+        most: int | None,
     ) -> None:
         self._policy = policy
         self._boundaries = boundaries
         self._hasher = hasher
         self._keep = keep
+        self._pace = pace
+        self._most = most
         self._verdicts: dict[State, tuple[Decision, bool]] = {}
         self._buffer = bytearray(inspect.BLOCK)
 
@@ -216,6 +222,7 @@ class Looker:
             return Seen(name, Entry(key, decision, line, descriptor), stat_key(status))
         attributes: dict[str, AttributeValue] = {}
         digest = error = ""
+        postponed = False
         try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
@@ -228,17 +235,21 @@ class Looker:
                     entry = Entry(key, decision, b"")
                     entry.unfinished = Unfinished(ticket, status, attributes)
                     return Seen(name, entry, stat_key(status))
-            if "sha256" in wanted:
-                content, digest = inspect.digest(descriptor, status.st_size, self._buffer)
+            postponed = "sha256" in wanted and self._most is not None and status.st_size > self._most
+            if "sha256" in wanted and not postponed:
+                content, digest = inspect.digest(descriptor, status.st_size, self._buffer, self._pace)
                 if content is not None and self._keep is not None and _is_public(folder, status, decision):
                     self._keep(digest, content)
         except OSError as failure:
             error = reason(failure)
+        except inspect.PostponedError:
+            postponed = True
         finally:
             if descriptor >= 0:
                 os.close(descriptor)
-        line = _file_line(key, decision, status, attributes, digest)
-        return Seen(name, Entry(key, decision, line, error), stat_key(status))
+        entry = Entry(key, decision, _file_line(key, decision, status, attributes, digest), error)
+        entry.postponed = postponed
+        return Seen(name, entry, stat_key(status))
 
     def _at_other(self, folder: Place, name: str, key: str, decision: Decision, status: os.stat_result) -> Entry:
         attributes = inspect.stat_attributes(status)

@@ -80,7 +80,7 @@ class Scan:
 
     `root` is the folder that stands for `/`. What the policy ignores is not looked at, and not descended into unless
     a later rule names something below. At `boundaries` something foreign is mounted: they are not entered. `keep` is
-    given digest and content of small frozen files that every user may read.
+    given digest and content of small frozen files that every user may read; `pace` and `most` are the `Looker`'s.
     """
 
     def __init__(
@@ -91,6 +91,8 @@ class Scan:
         boundaries: frozenset[str] = frozenset(),
         hasher: Hasher | None = None,
         keep: Callable[[str, bytes], None] | None = None,
+        pace: inspect.Pace | None = None,
+        most: int | None = None,
     ) -> None:
         """
         Raises:
@@ -98,7 +100,7 @@ class Scan:
         """
         self._policy = policy
         self._boundaries = boundaries
-        self._looker = Looker(policy, boundaries, hasher, keep)
+        self._looker = Looker(policy, boundaries, hasher, keep, pace, most)
         try:
             self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:

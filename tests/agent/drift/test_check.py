@@ -1,6 +1,7 @@
 """Checking a tree: exactly what was changed is found, and a clean tree has the header's digest."""
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from drift_agent.drift import check
 from drift_agent.drift.check import Scope, check_paths, check_tree
 from drift_agent.errors import ManifestError
 from drift_agent.image import mounts
@@ -312,3 +314,55 @@ def test_the_difference_of_any_two_trees_is_found_exactly(
     assert found(by_path.changes) == expected
     with bake_tree(tmp_path / "after", tmp_path / "n") as other:
         assert result.observed == other.header.digest
+
+
+HUGE = 300 << 30
+
+
+def test_some_paths_do_not_wait_for_the_digest_of_a_huge_file(root: Path, manifest: Manifest) -> None:
+    for name in ("etc/huge", "etc/cron.d/job", "etc/machine-id"):
+        os.truncate(root / name, HUGE) if (root / name).exists() else (root / name).open("w").truncate(HUGE)
+    (root / "usr/bin/tool").write_text("other")
+    began = time.monotonic()
+    paths = ["/etc/huge", "/etc/cron.d/job", "/etc/machine-id", "/usr/bin/tool"]
+    for result in (check_paths(str(root), manifest, paths), check_paths(str(root), manifest, [], trees=["/"])):
+        assert found(result.changes) == {("added", "/etc/huge"), ("modified", "/usr/bin/tool")}
+        assert result.changes[0].actual["type"] == "file"
+        assert "sha256" not in result.changes[0].actual
+        assert result.complete
+        assert result.scope.covers("file", "/etc/huge")
+        assert not result.scope.covers("file", "/etc/cron.d/job"), "whether its content is the image's is not known"
+        assert not result.scope.covers("file", "/etc/machine-id"), "nor whether it is the seal's"
+    assert time.monotonic() - began < 2.0
+
+
+def test_what_is_seen_without_reading_a_huge_file_is_told(root: Path, manifest: Manifest) -> None:
+    os.truncate(root / "usr/bin/tool", HUGE)
+    (root / "usr/bin/tool").chmod(0o4755)
+    (change,) = check_paths(str(root), manifest, ["/usr/bin/tool"]).changes
+    assert (change.change, change.actual) == ("modified", {"mode": "4755"})
+
+
+def test_some_paths_take_no_longer_than_they_may(
+    root: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "etc/hosts").write_text("x")
+    monkeypatch.setattr(check, "LOOK_SECONDS", -1.0)
+    for paths, trees in ((["/etc/hosts"], []), ([], ["/etc"])):
+        result = check_paths(str(root), manifest, paths, trees=trees)
+        assert not result.complete
+        assert not result.scope.covers("file", "/etc/hosts")
+
+
+def test_a_content_that_takes_too_long_to_read_is_left_for_later(
+    root: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "etc/new").open("w").truncate(HUGE)
+    os.truncate(root / "etc/hosts", HUGE)
+    monkeypatch.setattr(check, "MOST_BYTES", HUGE)
+    began = time.monotonic()
+    result = check_paths(str(root), manifest, ["/etc/new"])
+    assert found(result.changes) == {("added", "/etc/new")}
+    assert result.scope.covers("file", "/etc/new")
+    assert not check_paths(str(root), manifest, ["/etc/hosts"]).scope.covers("file", "/etc/hosts")
+    assert time.monotonic() - began < 2.5

@@ -13,6 +13,7 @@ import pytest
 
 from drift_agent.clock import SystemClock
 from drift_agent.config import AgentOptions, Config, ImageOptions, OutputOptions, SpoolOptions
+from drift_agent.drift import check
 from drift_agent.drift.comparison import open_comparison
 from drift_agent.drift.detector import Detector
 from drift_agent.drift.state import StateStore
@@ -158,6 +159,32 @@ def test_what_is_put_back_is_reverted_after_a_restart_too(machine: Machine) -> N
 def test_it_ends_within_a_second_and_its_word_is_the_last(machine: Machine) -> None:
     assert machine.end() < 1.0
     assert machine.last("state") == "stopped"
+
+
+def test_a_huge_file_blinds_it_to_nothing(machine: Machine) -> None:
+    with (machine.root / "opt/app/huge").open("w") as file:
+        file.truncate(300 << 30)
+    machine.wait_for_items(("/opt/app/huge", "added"))
+    machine.detector._next_scan = 0.0
+    machine.detector.wake()
+    machine.wait_for(lambda: machine.detector._scanner.busy, "a scan that reads the file")
+    began = time.monotonic()
+    (machine.root / "etc/motd").write_text("changed\n")
+    machine.wait_for_items(("/opt/app/huge", "added"), ("/etc/motd", "modified"))
+    assert time.monotonic() - began < 2.0
+    assert machine.detector._scanner.busy
+    assert machine.end() < 2.0
+
+
+def test_a_large_file_is_read_by_a_scan_that_comes_soon(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "MOST_BYTES", 4)
+    (machine.root / "usr/bin/tool").write_text("#!/bin/no\n")
+    machine.wait_for_items(("/usr/bin/tool", "modified"))
+    assert "sha256" in str(machine.points[-2][1].fields["actual"])
+    (machine.root / "usr/bin/tool").write_text("#!/bin/sh\n")
+    machine.detector._next_scan = 0.0
+    machine.detector.wake()
+    machine.wait_for_items(("/usr/bin/tool", "reverted"))
 
 
 def test_a_root_that_is_deleted_and_made_again_is_found(machine: Machine) -> None:

@@ -206,6 +206,31 @@ def test_while_a_long_scan_runs_it_goes_on_saying_and_looking(bench: Bench) -> N
     bench.detector._scanner.stop()
 
 
+def test_while_the_first_scan_runs_it_looks_already(bench: Bench) -> None:
+    scanning, go_on = Event(), Event()
+    bench.detector.close()
+    bench.start(threaded=True)
+
+    def be_long() -> None:
+        scanning.set()
+        assert go_on.wait(10.0)
+
+    bench.image.during_scan = be_long
+    bench.detector.step()
+    assert scanning.wait(10.0)
+    bench.image.changes = [modified("/etc/motd")]
+    bench.touch("/etc/motd")
+    assert bench.last.fields["state"] == "pending"
+    assert bench.items() == [("file", "/etc/motd", "modified")]
+    bench.dirty.mark_everything()
+    bench.pass_time(1)
+    go_on.set()
+    bench.wait_for(lambda: bench.last.fields["state"] == "drifted")
+    assert bench.items() == [("file", "/etc/motd", "modified")]
+    bench.wait_for(lambda: bench.image.looked_at.count(None) == 2)
+    bench.detector._scanner.stop()
+
+
 def test_what_could_not_be_written_is_written_with_what_comes_next(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

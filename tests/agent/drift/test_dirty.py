@@ -4,7 +4,7 @@ from threading import Event
 
 import pytest
 
-from drift_agent.drift.dirty import LONGEST_SECONDS, MAX_PATHS, QUIET_SECONDS, DirtySet
+from drift_agent.drift.dirty import LONGEST_SECONDS, MAX_PATHS, QUIET_SECONDS, Dirty, DirtySet
 from fakes import FakeClock
 
 
@@ -42,3 +42,10 @@ def test_too_many_paths_are_everything() -> None:
     assert not taken.paths
     dirty.mark("/a")
     assert dirty.take().paths == {"/a"}
+
+
+def test_what_is_joined_is_bounded_too() -> None:
+    half = MAX_PATHS // 2
+    first = Dirty(frozenset(f"/a/{number}" for number in range(half)), frozenset(("/t",)))
+    assert first.joined(Dirty(frozenset(("/b",)))) == Dirty(first.paths | {"/b"}, first.trees)
+    assert first.joined(Dirty(frozenset(f"/b/{number}" for number in range(half)))) == Dirty(everything=True)

@@ -74,9 +74,11 @@ def test_an_unchanged_tree_is_not_read_again(tmp_path: Path, monkeypatch: pytest
     read: list[int] = []
     digest = inspect.digest
 
-    def counted(descriptor: int, size: int, buffer: bytearray | None = None) -> tuple[bytes | None, str]:
+    def counted(
+        descriptor: int, size: int, buffer: bytearray | None = None, pace: inspect.Pace | None = None
+    ) -> tuple[bytes | None, str]:
         read.append(size)
-        return digest(descriptor, size, buffer)
+        return digest(descriptor, size, buffer, pace)
 
     monkeypatch.setattr(inspect, "digest", counted)
     with bake_tree(root, tmp_path / "m", POLICY) as manifest:

@@ -3,15 +3,20 @@
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from drift_agent.clock import SystemClock
+from drift_agent.drift.comparison import ImageComparison
 from drift_agent.drift.scanner import Scanner, ScanStopped, idle_thread
 from drift_agent.errors import ManifestError
+from drift_agent.image.manifest import Manifest
 from fakes import FakeClock
 from looks import FakeComparison, InlineExecutor
+from trees import bake_tree, make_tree
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the class is Linux's")
@@ -27,11 +32,11 @@ def counting(clock: FakeClock, took: float) -> Callable[[], FakeComparison]:
     """A tree of 10,000 files that is looked at in `took` seconds."""
 
     class Tree(FakeComparison):
-        def tree(self, progress: Callable[[int], None], *, rehash: bool):  # type: ignore[no-untyped-def] # noqa: ANN202
+        def tree(self, progress: Callable[[int], None], pace: Callable[[int], None], *, rehash: bool):  # type: ignore[no-untyped-def] # noqa: ANN202
             for count in range(0, 10_001, 250):
                 clock.advance(took / 40)
                 progress(count)
-            return super().tree(lambda _: None, rehash=rehash)
+            return super().tree(lambda _: None, pace, rehash=rehash)
 
     return Tree
 
@@ -84,7 +89,7 @@ def test_a_scan_that_is_stopped_gives_its_manifest_back() -> None:
     scanning = threading.Event()
 
     class Tree(FakeComparison):
-        def tree(self, progress: Callable[[int], None], *, rehash: bool):  # type: ignore[no-untyped-def] # noqa: ANN202
+        def tree(self, progress: Callable[[int], None], pace: Callable[[int], None], *, rehash: bool):  # type: ignore[no-untyped-def] # noqa: ANN202
             scanning.set()
             while True:
                 progress(1)
@@ -97,5 +102,46 @@ def test_a_scan_that_is_stopped_gives_its_manifest_back() -> None:
     assert scanning.wait(10.0)
     scanner.stop()
     assert closed.is_set()
+    with pytest.raises(ScanStopped):
+        scanner.take()
+
+
+def test_the_pace_of_reading_is_bounded(tmp_path: Path) -> None:
+    """Small files are read by the walk, large ones in a thread beside it: together they keep to it."""
+    root = make_tree(tmp_path / "root", {str(number): "x" * 100_000 for number in range(5)} | {"s": "x" * 50_000})
+    bake_tree(root, tmp_path / "m").close()
+    clock = FakeClock()
+
+    def look() -> ImageComparison:
+        return ImageComparison(str(root), Manifest.open(str(tmp_path / "m")))
+
+    scanner = Scanner(look, InlineExecutor(), clock, lambda: None, bytes_per_second=55_000)
+    before = clock.monotonic()
+    scanner.begin()
+    assert clock.monotonic() - before == pytest.approx(10.0, abs=0.1)
+    scanned = scanner.take()
+    assert scanned is not None
+    assert scanned.result.changes == []
+    scanned.comparison.close()
+
+
+@pytest.mark.parametrize("bytes_per_second", [0, 1])
+def test_a_scan_that_reads_a_huge_file_can_be_stopped(tmp_path: Path, bytes_per_second: int) -> None:
+    root = make_tree(tmp_path / "root", {"a": "x"})
+    bake_tree(root, tmp_path / "m").close()
+    with (root / "huge").open("w") as file:
+        file.truncate(300 << 30)
+    opened = threading.Event()
+
+    def look() -> ImageComparison:
+        opened.set()
+        return ImageComparison(str(root), Manifest.open(str(tmp_path / "m")))
+
+    scanner = Scanner(look, idle_thread(), SystemClock(), lambda: None, bytes_per_second=bytes_per_second)
+    scanner.begin()
+    assert opened.wait(10.0)
+    began = time.monotonic()
+    scanner.stop()
+    assert time.monotonic() - began < 2.0
     with pytest.raises(ScanStopped):
         scanner.take()

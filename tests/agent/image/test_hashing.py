@@ -2,11 +2,14 @@
 
 import hashlib
 import os
+import time
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from drift_agent.image.hashing import MAX_OUTSTANDING, MIN_BYTES, Hasher, Ticket
+from drift_agent.image.inspect import ReadStoppedError
 from drift_agent.image.policy import Policy
 from drift_agent.image.scan import Scan
 from trees import make_tree
@@ -79,3 +82,37 @@ def test_a_scan_with_threads_says_what_one_without_says(tmp_path: Path) -> None:
             one = scan.entry("/a/11")
             assert one is not None
             assert (one.key, one.line) in plain
+
+
+def sparse(path: Path) -> tuple[int, int]:
+    """300 GB of nothing, which nobody reads in the time of a test."""
+    with path.open("w") as file:
+        file.truncate(300 << 30)
+    return opened(path)
+
+
+def test_it_ends_within_a_block_of_what_it_reads(tmp_path: Path) -> None:
+    reading = Event()
+    hasher = Hasher(pace=lambda _: reading.set())
+    assert hasher.submit(*sparse(tmp_path / "f")) is not None
+    assert reading.wait(10.0)
+    began = time.monotonic()
+    hasher.close()
+    assert time.monotonic() - began < 1.0
+
+
+def test_who_sets_the_pace_ends_what_is_read_in_any_thread(tmp_path: Path) -> None:
+    def stop(_: int) -> None:
+        raise ReadStoppedError
+
+    before = set(os.listdir("/proc/self/fd"))
+    (tmp_path / "small").write_text("x")
+    sparse_file = sparse(tmp_path / "f")
+    with Hasher(pace=stop) as hasher:
+        ticket = hasher.submit(*sparse_file)
+        assert ticket is not None
+        with pytest.raises(ReadStoppedError):
+            hasher.result(ticket)
+        with Scan(str(tmp_path), Policy.of([]), hasher=hasher, pace=stop) as scan, pytest.raises(ReadStoppedError):
+            list(scan.entries())
+    assert set(os.listdir("/proc/self/fd")) == before
