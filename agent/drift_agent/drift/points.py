@@ -11,6 +11,9 @@ from drift_agent.schema import DRIFT, DRIFT_ITEM
 MAX_ITEMS: Final = 1000
 """Items of one set; the least severe ones beyond it are only counted."""
 
+STAMP_STEP: Final = 1024
+"""ns between stamps of sets: of the times of this age a float has one every 256."""
+
 REST_KIND: Final = "rest"
 """Kind of the point that stands for the items beyond the cap; its `actual` is `{"count": N}`."""
 
@@ -54,6 +57,14 @@ def drift_point(instance: str, summary: Summary, time: int) -> Point:
     values = {name: getattr(summary, name) for name in DRIFT.fields}
     values["degraded"] = int(summary.degraded)
     return DRIFT.conform(Point(DRIFT.name, {"instance": instance}, values, time))
+
+
+def stamp_of_set(earliest: int) -> int:
+    """The first stamp of a set at or after `earliest` (Unix ns) that a 64-bit float holds exactly.
+
+    openGemini keeps integers so: another stamp would come back as one of its neighbours, and its set not be found.
+    """
+    return -(-earliest // STAMP_STEP) * STAMP_STEP
 
 
 def item_points(instance: str, changes: Sequence[Change], report: int) -> list[Point]:

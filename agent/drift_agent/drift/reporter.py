@@ -6,7 +6,7 @@ from typing import Final
 
 from drift_agent.clock import Clock
 from drift_agent.drift.bucket import TokenBucket
-from drift_agent.drift.points import MAX_ITEMS, Summary, drift_point, item_points
+from drift_agent.drift.points import MAX_ITEMS, Summary, drift_point, item_points, stamp_of_set
 from drift_agent.drift.state import Memory
 from drift_agent.model import Change, Point
 
@@ -58,7 +58,7 @@ class Reporter:
         points: list[Point] = []
         if self._set_due and self._bucket.take():
             self._set_due = False
-            report = max(now, memory.report_end)
+            report = stamp_of_set(max(now, memory.report_end))
             points = item_points(self._instance, changes, report)
             memory = replace(memory, report=report, report_end=report + min(len(changes), MAX_ITEMS + 1) + 1)
         memory = replace(memory, seq=memory.seq + 1)

@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drift_agent.drift.points import MAX_ITEMS, REST_KIND, Summary, drift_point, item_points
+from drift_agent.drift.points import MAX_ITEMS, REST_KIND, Summary, drift_point, item_points, stamp_of_set
 from drift_agent.line_protocol import encode, parse, unportable
 from drift_agent.model import Change
 from drift_agent.schema import DRIFT
@@ -45,3 +45,10 @@ def test_any_key_and_attribute_comes_back_as_it_was(name: bytes, target: str) ->
     back = parse(encode(point).decode())
     assert unportable(str(back.fields["key"])) == key
     assert json.loads(unportable(str(back.fields["actual"]))) == {"target": target, "size": 3}
+
+
+@given(st.integers(0, 2**62))
+def test_the_stamp_of_a_set_is_held_exactly_by_engines_that_keep_floats(earliest: int) -> None:
+    stamp = stamp_of_set(earliest)
+    assert int(float(stamp)) == stamp
+    assert earliest <= stamp <= earliest + MAX_ITEMS + 23
