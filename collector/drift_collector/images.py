@@ -27,7 +27,10 @@ def load_trusted(folder: str, public_key: str | None = None) -> Mapping[str, Tru
     for path in _manifests(folder):
         with Manifest.open(path) as manifest:
             header = manifest.header
-        trusted = Trusted(header.stamp, header.digest, header.policy_digest, _signature(path, public_key))
+        signature = _signature(path, public_key)
+        trusted = Trusted(
+            header.stamp, header.digest, header.policy_digest, signature, volatile_state=header.volatile_state
+        )
         if not trusted.usable:
             refused.setdefault(header.stamp, trusted)
             continue

@@ -19,6 +19,7 @@ from drift_agent.errors import EXIT_HOLD, EXIT_OK, EXIT_RECYCLE, ConfigError
 from drift_agent.image import osrelease
 from drift_agent.image.bake import bake as bake_tree
 from drift_agent.image.manifest import Manifest
+from drift_agent.image.mounts import parse_given
 from drift_agent.image.policy_file import CLOUD_INIT, PROFILES, load_policy
 
 app = make_app("What an image is: bake its manifest, check a tree against it.")
@@ -44,7 +45,7 @@ def bake(
     profile: Profile = None,
     mount: Annotated[
         list[str] | None,
-        typer.Option("--mount", metavar="PATH", help="A mount point of the image, beside its fstab's."),
+        typer.Option("--mount", metavar="PATH[=TYPE]", help="A mount point of the image, beside its fstab's."),
     ] = None,
     built: Annotated[
         str, typer.Option("--built", metavar="TIME", help="RFC 3339; else SOURCE_DATE_EPOCH's; else none stands.")
@@ -69,7 +70,7 @@ def bake(
             built=_built(built),
             allow_unreadable=allow_unreadable,
             progress=progress,
-            image_mounts=tuple(mount or ()),
+            image_mounts=dict(parse_given(text) for text in mount or ()),
             keep_content=content,
         )
     sys.stdout.write(image_text.baked(header, output))

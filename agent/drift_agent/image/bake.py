@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Final
 
 from drift_agent.errors import ConfigError, IncompleteError, InputError
@@ -15,7 +15,7 @@ from drift_agent.image.facts import FACTS, Context, Fact
 from drift_agent.image.hashing import Hasher
 from drift_agent.image.header import Header, is_image_name
 from drift_agent.image.look import Entry
-from drift_agent.image.policy import Decision, Policy
+from drift_agent.image.policy import STATE_FOLDER, Decision, Policy
 from drift_agent.image.rootfs import RootFiles
 from drift_agent.image.scan import Scan
 from drift_agent.image.semantics import SEMANTICS
@@ -25,7 +25,7 @@ from drift_agent.model import Item
 Progress = Callable[[int], None]
 """Told now and then how many items were looked at so far."""
 
-STATE_FILE: Final = "/var/lib/driftline/state.db"
+STATE_FILE: Final = f"{STATE_FOLDER}/state.db"
 PROGRESS_STEP: Final = 256
 _SHOWN_UNREADABLE: Final = 5
 
@@ -40,12 +40,13 @@ def bake(
     built: str | None = None,
     allow_unreadable: bool = False,
     progress: Progress | None = None,
-    image_mounts: tuple[str, ...] = (),
+    image_mounts: Mapping[str, str] | None = None,
     keep_content: bool = False,
 ) -> Header:
     """Writes the manifest of the tree at `root` to `output`, whole or not at all, and returns its header.
 
-    `image_mounts` are mount points that belong to the image besides those of its fstab. With `keep_content`, small
+    `image_mounts` are mount points that belong to the image besides those of its fstab, with the types of their file
+    systems (or none: empty). With `keep_content`, small
     text files that every user may read are kept in the folder `content` beside `output`.
 
     Raises:
@@ -58,7 +59,7 @@ def bake(
             raise ConfigError(f"{name} {value!r}: may hold letters, digits and ._/+:-, at most 200")
     _refuse_used(root, policy)
     policy = _without_itself(root, policy, output)
-    belonging = _image_mounts(root, policy, image_mounts)
+    belonging = _image_mounts(root, policy, image_mounts or {})
     boundaries = frozenset(mounts.foreign(mounts.standing(root, policy), belonging))
     folder = os.path.dirname(output) or "."
     contents = Contents(folder_of(output))
@@ -182,13 +183,17 @@ def _without_itself(root: str, policy: Policy, output: str) -> Policy:
     return policy.leaving_out(manifest[len(prefix) :], folder_of(manifest)[len(prefix) :])
 
 
-def _image_mounts(root: str, policy: Policy, given: tuple[str, ...]) -> tuple[str, ...]:
-    """The mount points of the image: given, named by its fstab, and for `/` itself those that stand now."""
-    own = set(given)
-    own.update(mounts.parse_fstab(osrelease.read_text(root, "/etc/fstab") or ""))
+def _image_mounts(root: str, policy: Policy, given: Mapping[str, str]) -> dict[str, str]:
+    """The mounts of the image, with types: given, named by its fstab, and for `/` itself those that stand now.
+
+    What is said wins over what stands, and who gives a type over the fstab.
+    """
+    own: dict[str, str] = {}
     if os.path.realpath(root) == "/":
-        own.update(mounts.standing(root, policy))
-    return tuple(sorted(path for path in own if policy.decide(path).path_class != "ignored"))
+        own.update((path, mount.type) for path, mount in mounts.standing(root, policy).items())
+    own.update(mounts.parse_fstab(osrelease.read_text(root, "/etc/fstab") or ""))
+    own.update((path, type_) for path, type_ in given.items() if type_ or path not in own)
+    return dict(sorted(own.items()))
 
 
 def _write(output: str, header: Header, body: IO[bytes]) -> None:

@@ -8,7 +8,8 @@ from functools import cached_property
 from typing import Any, Final
 
 from drift_agent.errors import ManifestError
-from drift_agent.image.policy import BAKED_KINDS, Policy
+from drift_agent.image import mounts
+from drift_agent.image.policy import BAKED_KINDS, STATE_FOLDER, Policy
 from drift_agent.image.semantics import ATTRIBUTES, HASH, SEMANTICS
 
 SCHEMA: Final = "driftline.manifest/1"
@@ -28,7 +29,8 @@ class Header:
     """What the manifest is of, and how its digest was made.
 
     `digest` covers the frozen and structural items. `length` is the bytes behind the header; `counts` items by kind;
-    `unreadable` how many of them the bake could not read in full; `mounts` the mount points that belong to the image;
+    `unreadable` how many of them the bake could not read in full; `mounts` the mount points that belong to the image,
+    with the type of their file systems (empty where nobody said);
     `attributes` those that the bake could read; `not_applicable` kinds that have no meaning in this image;
     `hostname` the one baked in, which tells no instance from another; `built` RFC 3339, or empty.
     """
@@ -40,7 +42,7 @@ class Header:
     length: int
     counts: Mapping[str, int]
     os: Mapping[str, str] = field(default_factory=dict)
-    mounts: tuple[str, ...] = ()
+    mounts: Mapping[str, str] = field(default_factory=dict)
     attributes: tuple[str, ...] = ATTRIBUTES
     not_applicable: tuple[str, ...] = ()
     hostname: str = ""
@@ -60,6 +62,11 @@ class Header:
         """Digest of the effective policy."""
         return self.policy.digest()
 
+    @property
+    def volatile_state(self) -> bool:
+        """Whether the image keeps the agent's state folder on a mount that does not outlive a boot."""
+        return mounts.is_volatile(STATE_FOLDER, self.mounts)
+
     def encode(self) -> bytes:
         """The header's line, with its newline."""
         values = {
@@ -76,7 +83,7 @@ class Header:
             "unreadable": self.unreadable,
             "not_applicable": list(self.not_applicable),
             "attributes": list(self.attributes),
-            "mounts": list(self.mounts),
+            "mounts": dict(self.mounts),
             "hostname": self.hostname,
             "policy_digest": self.policy_digest,
             "policy": self.policy.to_header(),
@@ -109,7 +116,7 @@ class Header:
             length=read.count("length"),
             counts=read.counts("counts"),
             os=read.texts_by_name("os"),
-            mounts=read.texts("mounts"),
+            mounts=read.texts_by_name("mounts"),
             attributes=read.texts("attributes"),
             not_applicable=read.texts("not_applicable"),
             hostname=read.text("hostname"),

@@ -2,15 +2,20 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from drift_agent.errors import ConfigError
 from drift_agent.image.policy import Policy
 
 MOUNTINFO: Final = ("/proc/1/mountinfo", "/proc/self/mountinfo")
 """The first that can be read: a hardened unit has a mount namespace of its own, and the machine's is that of PID 1."""
 
+VOLATILE: Final = frozenset({"tmpfs", "ramfs", "overlay"})
+"""File systems of an image whose content is gone after a boot."""
+
+_GIVEN: Final = re.compile(r"(?P<path>/.*?)(?:=(?P<type>[A-Za-z0-9._-]{1,64}))?", re.DOTALL)
 _OCTAL: Final = re.compile(r"\\([0-7]{3})")
 
 
@@ -42,16 +47,36 @@ def parse_mountinfo(text: str, root: str) -> dict[str, Mount]:
     return mounts
 
 
-def parse_fstab(text: str) -> tuple[str, ...]:
-    """The mount points that a fstab(5) names, sorted, without the root."""
-    points = set()
+def parse_fstab(text: str) -> dict[str, str]:
+    """The mount points that a fstab(5) names, with the types of their file systems; of one named twice, the last."""
+    points: dict[str, str] = {}
     for line in text.splitlines():
         fields = line.split()
         if len(fields) >= 3 and not fields[0].startswith("#") and fields[1].startswith("/") and fields[2] != "swap":
-            path = _unescape(fields[1]).rstrip("/")
-            if path:
-                points.add(path)
-    return tuple(sorted(points))
+            points[_unescape(fields[1]).rstrip("/") or "/"] = fields[2]
+    return points
+
+
+def parse_given(text: str) -> tuple[str, str]:
+    """The mount point and the type of `PATH` or `PATH=TYPE`; no type is empty.
+
+    Raises:
+        ConfigError: it is of another form.
+    """
+    match = _GIVEN.fullmatch(text)
+    if match is None:
+        raise ConfigError(f"mount {text!r}: write the path in the image, beginning with '/', or PATH=TYPE")
+    return match["path"].rstrip("/") or "/", match["type"] or ""
+
+
+def is_volatile(path: str, image_mounts: Mapping[str, str]) -> bool:
+    """Whether `path` lies on a mount of the image that does not outlive a boot: the innermost one above it says."""
+    above = path
+    while above not in image_mounts:
+        if above == "/":
+            return False
+        above = above.rpartition("/")[0] or "/"
+    return image_mounts[above] in VOLATILE
 
 
 def standing(root: str, policy: Policy) -> dict[str, Mount]:
@@ -66,7 +91,7 @@ def standing(root: str, policy: Policy) -> dict[str, Mount]:
     return {}
 
 
-def foreign(found: Mapping[str, Mount], image_mounts: tuple[str, ...]) -> dict[str, Mount]:
+def foreign(found: Mapping[str, Mount], image_mounts: Container[str]) -> dict[str, Mount]:
     """Those of the mounts that do not belong to the image."""
     return {path: mount for path, mount in found.items() if path not in image_mounts}
 

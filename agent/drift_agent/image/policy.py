@@ -20,6 +20,9 @@ SEVERITIES: Final = get_args(Severity)
 BAKED_KINDS: Final = ("file", "group", "package", "service", "sysctl", "user")
 """Every kind that a manifest can hold, in its order."""
 
+STATE_FOLDER: Final = "/var/lib/driftline"
+"""Where an image has the agent keep its state."""
+
 MAX_RULES: Final = 10_000
 
 ALL_ATTRIBUTES: Final = frozenset(ATTRIBUTES)
@@ -72,7 +75,7 @@ LEFT_OUT: Final = tuple(
     for path, why in (
         ("/usr/lib/driftline/manifest.jsonl{,.sig}", "the manifest cannot hold itself"),
         ("/usr/lib/driftline/content/***", "contents kept beside the manifest"),
-        ("/var/lib/driftline/***", "the agent's own state"),
+        (f"{STATE_FOLDER}/***", "the agent's own state"),
     )
 )
 """Put behind the rules of every policy that is loaded or built with `Policy.of`."""

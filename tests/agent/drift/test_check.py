@@ -225,7 +225,7 @@ def test_the_images_own_mounts_are_crossed(root: Path, tmp_path: Path, monkeypat
     monkeypatch.setattr(mounts, "standing", lambda *_: standing)
     (root / "etc/fstab").write_text("/dev/x /etc/cron.d ext4 defaults 0 2\n")
     with bake_tree(root, tmp_path / "m", POLICY) as own:
-        assert own.header.mounts == ("/etc/cron.d",)
+        assert own.header.mounts == {"/etc/cron.d": "ext4"}
         assert check_tree(str(root), own).changes == []
         (root / "etc/cron.d/evil").write_text("x")
         assert found(check_tree(str(root), own).changes) == {("added", "/etc/cron.d/evil")}

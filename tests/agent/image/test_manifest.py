@@ -127,6 +127,7 @@ def test_what_is_no_manifest_is_refused(tmp_path: Path, content: bytes, message:
         ("counts", []),
         ("counts", {"martian": 1}),
         ("mounts", "no"),
+        ("mounts", ["/boot"]),
         ("os", [1]),
         ("built", None),
         ("hash", "md5"),

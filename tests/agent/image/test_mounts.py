@@ -1,6 +1,9 @@
 """Which mounts stand below a root, and which of them the image brings."""
 
-from drift_agent.image.mounts import Mount, foreign, parse_fstab, parse_mountinfo
+import pytest
+
+from drift_agent.errors import ConfigError
+from drift_agent.image.mounts import Mount, foreign, is_volatile, parse_fstab, parse_given, parse_mountinfo
 
 MOUNTINFO = r"""22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
 23 22 0:5 / /proc rw - proc proc rw
@@ -19,7 +22,45 @@ def test_mounts_are_told_as_paths_below_the_root() -> None:
 
 def test_a_fstab_names_the_images_own_mounts() -> None:
     text = "# c\nUUID=1 / ext4 defaults 0 1\nUUID=2 /boot/efi/ vfat x 0 1\n/swap none swap sw 0 0\nx /my\\040disk xfs\n"
-    assert parse_fstab(text) == ("/boot/efi", "/my disk")
+    assert parse_fstab(text) == {"/": "ext4", "/boot/efi": "vfat", "/my disk": "xfs"}
+
+
+@pytest.mark.parametrize(
+    ("text", "mount"),
+    [
+        ("/data", ("/data", "")),
+        ("/data/=xfs", ("/data", "xfs")),
+        ("/=overlay", ("/", "overlay")),
+        ("/a=b/c", ("/a=b/c", "")),
+        ("/a=b=tmpfs", ("/a=b", "tmpfs")),
+    ],
+)
+def test_a_given_mount_may_say_its_type(text: str, mount: tuple[str, str]) -> None:
+    assert parse_given(text) == mount
+
+
+@pytest.mark.parametrize("text", ["", "data", "=tmpfs"])
+def test_a_given_mount_is_a_path_in_the_image(text: str) -> None:
+    with pytest.raises(ConfigError, match="PATH=TYPE"):
+        parse_given(text)
+
+
+@pytest.mark.parametrize(
+    ("mounts", "volatile"),
+    [
+        ({}, False),
+        ({"/": "ext4"}, False),
+        ({"/": "overlay"}, True),
+        ({"/var/lib/driftline": "tmpfs"}, True),
+        ({"/var": "tmpfs"}, True),
+        ({"/var": "tmpfs", "/var/lib": "ext4"}, False),
+        ({"/var": "ext4", "/var/lib/driftline": "overlay"}, True),
+        ({"/var": ""}, False),
+        ({"/var/lib/driftline/deeper": "tmpfs", "/var/lib/drift": "tmpfs"}, False),
+    ],
+)
+def test_the_innermost_mount_says_what_outlives_a_boot(mounts: dict[str, str], volatile: bool) -> None:
+    assert is_volatile("/var/lib/driftline", mounts) is volatile
 
 
 def test_what_the_image_does_not_bring_is_foreign() -> None:
