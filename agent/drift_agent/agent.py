@@ -75,8 +75,7 @@ class Agent:
         """
         config, clock = self._config, self._clock
         with StateDir(config.agent.state_dir) as state:
-            with located(config):
-                runner = Runner(config.metrics, config.agent.interval, clock, outputs=self._output_stats)
+            runner = Runner(config.metrics, config.agent.interval, clock, outputs=self._output_stats)
             spool = Spool.open(str(state.path / "spool.db"), config.spool, config.outputs, clock)
             try:
                 with located(config):

@@ -37,13 +37,11 @@ T = TypeVar("T")
 Table = dict[str, object]
 
 
-def load(
-    path: str | None, environ: Mapping[str, str], known_metrics: Mapping[str, type] | Sequence[str] = ()
-) -> Config:
+def load(path: str | None, environ: Mapping[str, str], known_metrics: Mapping[str, type] | None = None) -> Config:
     """The configuration of `path` (None: no file, the environment alone), with what `environ` overrides.
 
-    `known_metrics` are the names that `[metrics]` may mention; empty, they are not checked. Where it is a mapping to
-    option classes, the tables `[metrics.NAME]` are checked against these too.
+    `known_metrics` are the option classes of the metrics by name, which `[metrics]` may mention and `[metrics.NAME]`
+    must fit; None: they are not checked.
 
     Raises:
         ConfigError: the file cannot be read, is no TOML, or a key or value is not allowed.
@@ -141,20 +139,19 @@ class _Reader:
         return cls(**values)
 
 
-_PLACE: Final = re.compile(r"(metrics\.\w+|\w+)(?:\[(\d+)\])?\.(\w+)")
+_PLACE: Final = re.compile(r"(\w+)\[(\d+)\]\.(\w+)")
 
 
 @contextmanager
 def located(config: Config) -> Iterator[None]:
-    """Gives a ConfigError of whoever uses a value (`logs[0].pattern …`, `metrics.disk.foo …`) its file and line."""
+    """Gives a ConfigError of whoever uses a value (`logs[0].pattern …`) its file and line."""
     try:
         yield
     except ConfigError as error:
         place = _PLACE.match(str(error))
         if place is None or not os.path.exists(config.source):
             raise
-        index = int(place[2]) if place[2] else None
-        line = _Source(config.source, _read(config.source)).line_of(place[1], index, place[3])
+        line = _Source(config.source, _read(config.source)).line_of(place[1], int(place[2]), place[3])
         raise ConfigError(f"{config.source}{f', line {line}' if line else ''}: {error}") from None
 
 
@@ -171,7 +168,7 @@ def _suggest(key: str, allowed: Sequence[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else f"allowed are {', '.join(sorted(allowed))}"
 
 
-def _build(reader: _Reader, tables: Table, known_metrics: Mapping[str, type] | Sequence[str]) -> Config:
+def _build(reader: _Reader, tables: Table, known_metrics: Mapping[str, type] | None) -> Config:
     for section in tables:
         if section not in _TABLES and section not in _LISTS:
             raise reader.error(section, None, "", "is not a section; " + _suggest(section, [*_TABLES, *_LISTS]))
@@ -197,18 +194,17 @@ def _read_list(reader: _Reader, cls: type[T], section: str, value: object) -> tu
     return tuple(reader.read(cls, section, table, index) for index, table in enumerate(value))
 
 
-def _read_metrics(reader: _Reader, table: object, known: Mapping[str, type] | Sequence[str]) -> MetricsOptions:
+def _read_metrics(reader: _Reader, table: object, known: Mapping[str, type] | None) -> MetricsOptions:
     if not isinstance(table, dict):
         raise reader.error("metrics", None, "", "must be a table: write [metrics]")
     own = {name: part for name, part in table.items() if isinstance(part, dict)}
     plain = reader.read(MetricsOptions, "metrics", {name: part for name, part in table.items() if name not in own})
-    for key, names in (("enable", plain.enable), ("disable", plain.disable), ("", tuple(own))):
-        for name in names:
-            if known and name not in known:
-                raise reader.error(
-                    "metrics", None, key or name, f"{name!r} is no metric; " + _suggest(name, list(known))
-                )
-    if isinstance(known, Mapping):
+    if known is not None:
+        for key, names in (("enable", plain.enable), ("disable", plain.disable), ("", tuple(own))):
+            for name in names:
+                if name not in known:
+                    problem = f"{name!r} is no metric; " + _suggest(name, list(known))
+                    raise reader.error("metrics", None, key or name, problem)
         for name, part in own.items():
             reader.read(known[name], f"metrics.{name}", part)
     return MetricsOptions(plain.enable, plain.disable, own)

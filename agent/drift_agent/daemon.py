@@ -10,7 +10,7 @@ from drift_agent.agent import Agent
 from drift_agent.clock import SystemClock
 from drift_agent.config_file import load
 from drift_agent.errors import EXIT_USAGE, DriftlineError
-from drift_agent.metrics import METRIC_NAMES
+from drift_agent.metrics import METRIC_OPTIONS
 from drift_agent.systemd import Notifier
 
 
@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
         return EXIT_USAGE
     set_up_logging()
     try:
-        config = load(arguments[0], os.environ, METRIC_NAMES)
+        config = load(arguments[0], os.environ, METRIC_OPTIONS)
         agent = Agent(config, SystemClock(), Notifier())
 
         def end(_signal: int, _frame: FrameType | None) -> None:

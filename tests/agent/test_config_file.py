@@ -14,6 +14,7 @@ from drift_agent.errors import ConfigError
 
 Write = Callable[[str], str]
 
+METRICS = dict.fromkeys(("cpu", "disk", "nginx"), AgentOptions)
 MINIMAL = """\
 [[outputs]]
 url = "http://influxdb.example:8086"
@@ -33,7 +34,7 @@ def write(tmp_path: Path) -> Write:
 
 def refused(path: str, environ: dict[str, str] | None = None) -> str:
     with pytest.raises(ConfigError) as caught:
-        load(path, environ or {}, known_metrics=("cpu", "disk", "nginx"))
+        load(path, environ or {}, known_metrics=METRICS)
     assert caught.value.exit_code == 64
     return str(caught.value)
 
@@ -76,7 +77,7 @@ from = "end"
 """
         ),
         {},
-        known_metrics=("disk", "nginx"),
+        known_metrics=METRICS,
     )
     assert config.agent.interval == 1.0
     assert config.agent.tags == {"zone": "a"}
@@ -105,6 +106,7 @@ from = "end"
         ('[[outputs]]\nurl = "http://a"\n[[outputs]]\nurl = "http://a"', "two outputs are called 'a'"),
         ('[[outputs]]\nurl = "http://a"\nusername = "u"', "username and password_file go together"),
         ('[metrics]\nenable = ["nginks"]', "line 2: metrics.enable 'nginks' is no metric; did you mean 'nginx'?"),
+        ("[metrics.disk]\nfoo = 1", "line 2: metrics.disk.foo is not a key here"),
         ('[metrics.dsk]\ninterval = "1s"', "'dsk' is no metric; did you mean 'disk'?"),
         ("[[logs]]\n", "path or journal = true"),
         ('[agent]\ntags = { host = "x" }', "'host' cannot be the name of a tag"),

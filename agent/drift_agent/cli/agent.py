@@ -43,8 +43,8 @@ def config_check(config: ConfigOption = DEFAULT_PATH) -> None:
     from drift_agent.metrics.runner import Runner
 
     checked = load_config(config)
+    metrics = Runner(checked.metrics, checked.agent.interval, SystemClock()).names
     with located(checked):
-        metrics = Runner(checked.metrics, checked.agent.interval, SystemClock()).names
         Follower(checked.logs, {}, SystemClock()).close()  # compiles every format and pattern
     if not checked.outputs:
         raise ConfigError(f"{config}: has no [[outputs]]; add one with a url, such as 'http://influxdb.example:8086'")
@@ -76,6 +76,6 @@ def once(config: ConfigOption = DEFAULT_PATH) -> int:
 
 def load_config(path: str | None) -> Config:
     """The configuration as the daemon reads it: file, environment, the metrics that there are."""
-    from drift_agent.metrics import METRIC_NAMES
+    from drift_agent.metrics import METRIC_OPTIONS
 
-    return load(path, os.environ, METRIC_NAMES)
+    return load(path, os.environ, METRIC_OPTIONS)
