@@ -20,6 +20,7 @@ from drift_agent.config import (
     SpoolOptions,
 )
 from drift_agent.errors import ConfigError
+from drift_agent.files import read_bounded
 
 DEFAULT_PATH: Final = "/etc/driftline/agent.toml"
 MAX_CONFIG_BYTES: Final = 1 << 20
@@ -66,17 +67,7 @@ def read_options(cls: type[T], section: str, table: object) -> T:
 
 
 def _read(path: str) -> str:
-    try:
-        with open(path, "rb") as file:
-            raw = file.read(MAX_CONFIG_BYTES + 1)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}; give another file with --config") from None
-    if len(raw) > MAX_CONFIG_BYTES:
-        raise ConfigError(f"{path}: is over 1 MiB, which no configuration is")
-    try:
-        return raw.decode()
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: is not UTF-8 at byte {error.start}") from None
+    return read_bounded(path, MAX_CONFIG_BYTES, ConfigError, "; give another file with --config")
 
 
 @dataclass(frozen=True)

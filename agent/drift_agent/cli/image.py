@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from drift_agent.cli import image_more, image_text
+from drift_agent.cli import image_documents, image_sign, image_text
 from drift_agent.cli.common import EPILOG, make_app, to_json, write_document
 from drift_agent.drift.check import check_tree
 from drift_agent.errors import EXIT_HOLD, EXIT_OK, EXIT_RECYCLE, ConfigError
@@ -119,7 +119,8 @@ def explain(
     return EXIT_OK
 
 
-image_more.register(app)
+image_sign.register(app)
+image_documents.register(app)
 
 
 def _profile_of(policy: str | None, root: str) -> str | None:

@@ -19,6 +19,7 @@ from importlib import resources
 from typing import Any, Final
 
 from drift_agent.errors import ConfigError
+from drift_agent.files import read_bounded
 from drift_agent.image.globs import Automaton, expand_braces
 from drift_agent.image.policy import ALL_ATTRIBUTES, BAKED_KINDS, CLASSES, SEVERITIES, Policy, Rule
 from drift_agent.image.semantics import ATTRIBUTES
@@ -66,15 +67,8 @@ def _packaged(name: str) -> list[Rule]:
 
 def _read(file: str) -> tuple[dict[str, Any], list[Rule]]:
     try:
-        with open(file, "rb") as stream:
-            raw = stream.read(MAX_POLICY_BYTES + 1)
-    except OSError as error:
-        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from None
-    if len(raw) > MAX_POLICY_BYTES:
-        raise ConfigError(f"{file}: is over 1 MiB, which no policy is")
-    try:
-        table = tomllib.loads(raw.decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        table = tomllib.loads(read_bounded(file, MAX_POLICY_BYTES, ConfigError))
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{file}: not TOML: {error}") from None
     for key in table:
         if key not in ("profile", "kinds", "rule"):

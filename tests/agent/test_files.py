@@ -1,0 +1,25 @@
+"""Files that people write, read within bounds."""
+
+from pathlib import Path
+
+import pytest
+
+from drift_agent.errors import ConfigError, InputError
+from drift_agent.files import read_bounded
+
+
+def test_a_file_within_its_bounds_is_its_text(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("é")
+    assert read_bounded(str(tmp_path / "f"), 2, InputError) == "é"
+
+
+@pytest.mark.parametrize(("raw", "said"), [(b"abc", "is over 2 B"), (b"\xff", "is not UTF-8 at byte 0")])
+def test_what_is_not_within_them_is_one_sentence(tmp_path: Path, raw: bytes, said: str) -> None:
+    (tmp_path / "f").write_bytes(raw)
+    with pytest.raises(ConfigError, match=said):
+        read_bounded(str(tmp_path / "f"), 2, ConfigError)
+
+
+def test_a_file_that_is_not_there_comes_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read: No such file or directory; try another"):
+        read_bounded(str(tmp_path / "f"), 2, InputError, "; try another")
