@@ -3,13 +3,14 @@
 import errno
 import os
 import stat
-from typing import Final, Self
+from typing import IO, Final, Self
 
 from drift_agent.errors import InputError
 from drift_agent.image import inspect
 
 MAX_FILE_BYTES: Final = 64 << 20
 MAX_LINKS: Final = 40
+_BLOCK: Final = 1 << 18
 
 _MISSING: Final = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP))
 
@@ -56,6 +57,25 @@ class RootFiles:
         """
         descriptor = self._open(key, inspect.OPEN_FILE, public=True)
         return None if descriptor is None else self._content(descriptor, key, limit)
+
+    def copy(self, key: str, to: IO[bytes], limit: int) -> bool:
+        """Writes the content to a file, block by block; False where there is no regular file.
+
+        Raises:
+            OSError: as `read`, or `to` cannot be written.
+        """
+        descriptor = self._open(key, inspect.OPEN_FILE)
+        if descriptor is None:
+            return False
+        with open(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return False
+            while block := file.read(_BLOCK):
+                limit -= len(block)
+                if limit < 0:
+                    raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), key)
+                to.write(block)
+        return True
 
     def text(self, key: str, limit: int = MAX_FILE_BYTES) -> str | None:
         """The content as text; bytes that are not UTF-8 are surrogates.

@@ -1,8 +1,9 @@
 """What a fact is: a kind of item that is read out of a tree, rather than being a file of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from drift_agent.image import command
 from drift_agent.image.canonical import order
 from drift_agent.image.rootfs import RootFiles
 from drift_agent.model import Attributes, Item
@@ -10,11 +11,15 @@ from drift_agent.model import Attributes, Item
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a fact may look at. `sealed` says of an account that first boot may make it; `image` salts digests."""
+    """What a fact may look at. `sealed` says of an account that first boot may make it; `image` salts digests.
+
+    `run` gives what a program of the machine prints, or raises as `command.run`.
+    """
 
     files: RootFiles
     image: str = ""
     sealed: Callable[[str], bool] = lambda _: False
+    run: Callable[[Sequence[str]], bytes] = command.run
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
-"""Installed packages, from dpkg's own database. A `package` is `name:architecture`, with version and state."""
+"""Installed packages, of dpkg and of rpm. A `package` is `name:architecture`, with version and state."""
 
 from collections.abc import Iterator
 from typing import Final
 
+from drift_agent.image.facts import rpm
 from drift_agent.image.facts.base import Context, Fact, Gathered, gathered, read_text, unique
 from drift_agent.model import Attributes
 
@@ -15,7 +16,7 @@ _ABSENT: Final = ("not-installed", "config-files")
 
 
 def gather(context: Context) -> Gathered | None:
-    """Every package that is at least in part there; None where dpkg has no database."""
+    """Every package that is at least in part there; None where neither dpkg nor rpm has a database."""
     unreadable: dict[str, str] = {}
     texts = [read_text(context, STATUS, unreadable)]
     try:
@@ -24,7 +25,8 @@ def gather(context: Context) -> Gathered | None:
         unreadable[STATUS_FOLDER] = error.strerror or type(error).__name__
         names = []
     texts += [read_text(context, f"{STATUS_FOLDER}/{name}", unreadable) for name in names]
-    if not unreadable and all(text is None for text in texts):
+    from_rpm = rpm.packages(context, unreadable)
+    if not unreadable and from_rpm is None and all(text is None for text in texts):
         return None
     found: dict[str, Attributes] = {}
     for text in texts:
@@ -33,6 +35,8 @@ def gather(context: Context) -> Gathered | None:
             if "Package" in stanza and state not in _ABSENT:
                 key = f"{stanza['Package']}:{stanza.get('Architecture', 'all')}"
                 found[unique(found, key)] = {"version": stanza.get("Version", ""), "state": state}
+    for key, attributes in (from_rpm or {}).items():
+        found[unique(found, key)] = attributes
     return gathered("package", found, unreadable)
 
 
@@ -52,4 +56,4 @@ def stanzas(text: str) -> Iterator[dict[str, str]]:
         yield stanza
 
 
-FACT: Final = Fact("package", ("/var/lib/dpkg/status", "/var/lib/dpkg/status.d"), gather)
+FACT: Final = Fact("package", (STATUS, STATUS_FOLDER, *rpm.FOLDERS), gather)
