@@ -70,7 +70,10 @@ class State:
     for everything below whatever its name; `reachable` are the rules that some path below could match.
     """
 
-    __slots__ = ("_globs", "_literals", "_owner", "_rest", "children_alike", "highest_below", "nodes", "rule")
+    __slots__ = (
+        "_any_glob", "_globs", "_literals", "_other", "_owner", "_rest",
+        "children_alike", "highest_below", "nodes", "rule",
+    )  # fmt: skip
 
     def __init__(self, owner: "Automaton", nodes: "frozenset[_Node]") -> None:
         self._owner = owner
@@ -83,6 +86,8 @@ class State:
             for name, child in node.literals.items():
                 self._literals.setdefault(name, []).append(child)
             self._globs.extend((owner.regex(glob), child) for glob, child in node.globs.items())
+        self._any_glob = owner.regexes({glob for node in nodes for glob in node.globs})
+        self._other: State | None = None
         below = [node.globs["*"].deep for node in nodes if "*" in node.globs]
         self.highest_below = max((node.rule for node in (*self._rest, *below) if node is not None), default=NO_RULE)
         self.children_alike = not self._literals and not self._globs and self._rest == nodes
@@ -94,8 +99,21 @@ class State:
         literal = self._literals.get(name)
         matched = [node for regex, node in self._globs if regex.match(name)]
         if literal is None and not matched:
-            return self._owner.state(self._rest)
+            return self._child_of_no_pattern()
         return self._owner.state(self._rest.union(literal or (), matched))
+
+    def child_of_any(self, names: Sequence[str]) -> "State | None":
+        """The one state of all these entries; None where some pattern tells one from the others."""
+        if self.children_alike:
+            return self
+        if not self._literals.keys().isdisjoint(names) or (self._any_glob and any(map(self._any_glob.match, names))):
+            return None
+        return self._child_of_no_pattern()
+
+    def _child_of_no_pattern(self) -> "State":
+        if self._other is None:
+            self._other = self._owner.state(self._rest)
+        return self._other
 
     def reachable(self) -> set[int]:
         """Every rule that some path below could match."""
@@ -156,6 +174,11 @@ class Automaton:
         if compiled is None:
             compiled = self._regexes[glob] = re.compile(fnmatch.translate(glob))
         return compiled
+
+    def regexes(self, globs: Iterable[str]) -> re.Pattern[str] | None:
+        """What matches where any of them does; None of none."""
+        either = "|".join(fnmatch.translate(glob) for glob in sorted(globs))
+        return re.compile(either) if either else None
 
     @staticmethod
     def _closure(nodes: Iterable[_Node]) -> "frozenset[_Node]":

@@ -205,7 +205,7 @@ class Scan:
                 os.close(stack.pop().descriptor)
             elif isinstance(step, str):
                 child = self._enter(folder, step, cache)
-                if isinstance(child, Entry):
+                if not isinstance(child, _Folder):
                     yield child
                     continue
                 stack.append(child)
@@ -216,8 +216,8 @@ class Scan:
             else:
                 yield step
 
-    def _enter(self, parent: _Folder, name: str, cache: StatCache | None) -> _Folder | Entry:
-        """Opens a folder and lists it; an entry with the reason where that fails."""
+    def _enter(self, parent: _Folder, name: str, cache: StatCache | None) -> _Folder | Entry | Run:
+        """Opens a folder and lists it; an entry with the reason where that fails, a run where that is all of it."""
         key = "/" if name == "." else parent.path_of(name)
         state = parent.state if name == "." else parent.state.child(name)
         try:
@@ -232,7 +232,11 @@ class Scan:
             return self._late(key, state, reason(error))
         public = parent.public and bool(status.st_mode & stat.S_IXOTH)
         folder = _Folder(descriptor, key, state, public, (status.st_dev, status.st_ino))
-        folder.steps = self._steps(folder, names) if cache is None else self._cached_steps(folder, names, cache)
+        steps = self._steps(folder, names) if cache is None else self._cached_steps(folder, names, cache)
+        if isinstance(steps, Run):
+            os.close(descriptor)
+            return steps
+        folder.steps = steps
         return folder
 
     def _late(self, key: str, state: State, why: str, *, vanished: bool = False) -> Entry:
@@ -265,12 +269,11 @@ class Scan:
                 if seen.enter:
                     yield name
 
-    def _cached_steps(self, folder: _Folder, names: list[str], cache: StatCache) -> Iterator[Entry | Run | str]:
-        """As `_steps`, with the lines of what has not changed out of the cache."""
+    def _cached_steps(self, folder: _Folder, names: list[str], cache: StatCache) -> Iterator[Entry | Run | str] | Run:
+        """As `_steps`, with the lines of what has not changed out of the cache; one run where nothing is to enter."""
         names = self._looked_at(folder, names)
         if not 0 < len(names) <= MAX_CACHED_NAMES:
-            yield from self._steps(folder, names)
-            return
+            return self._steps(folder, names)
         stats: list[int] = []
         look, descriptor = os.stat, folder.descriptor
         try:
@@ -279,25 +282,20 @@ class Scan:
                 stats += (s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns)
             packed = pack(stats)
         except OSError:  # somebody is at work here, or we may not look: one by one, and nothing to remember
-            yield from self._steps(folder, names)
-            return
+            return self._steps(folder, names)
         stored = cache.take(folder.key)
         joined = os.fsencode("\0".join(names))
         if stored is not None and stored.holds(joined, packed):
             cache.same()
-            if any(stored.ways):
-                yield from self._recorded_steps(folder, stored, names)
-            else:
-                yield Run(stored.lines, len(names))
-        else:
-            record = stored.record() if stored is not None else None
-            yield from self._renewed_steps(folder, names, packed, record, cache)
+            return self._recorded_steps(folder, stored, names) if any(stored.ways) else Run(stored.lines, len(names))
+        record = stored.record() if stored is not None else None
+        return self._renewed_steps(folder, names, packed, record, cache)
 
     def _looked_at(self, folder: _Folder, names: list[str]) -> list[str]:
         """The names that are not ignored with all that may be below."""
-        if folder.state.children_alike:
-            decision, descends = self._looker.verdict(folder.state)
-            return names if decision.path_class != "ignored" or descends else []
+        alike = folder.state.child_of_any(names)
+        if alike is not None:
+            return names if self._is_looked_at(alike) else []
         return [name for name in names if self._is_looked_at(folder.state.child(name))]
 
     def _is_looked_at(self, state: State) -> bool:

@@ -101,3 +101,20 @@ def test_what_a_state_says_of_below_holds_below(
     below = automaton.match("/" + "/".join([*folder, *rest])).rule
     assert below >= state.highest_below
     assert below == NO_RULE or below in state.reachable()
+
+
+@given(
+    st.lists(st.tuples(st.lists(parts, min_size=1, max_size=4), st.booleans()), min_size=1, max_size=5),
+    st.lists(names, max_size=3),
+    st.lists(names, max_size=5),
+)
+def test_what_is_said_of_many_names_holds_for_each(
+    rules: list[tuple[list[str], bool]], folder: list[str], many: list[str]
+) -> None:
+    patterns = ["/" + "/".join(parts_) + ("/***" if tree else "") for parts_, tree in rules]
+    state = Automaton([[pattern] for pattern in patterns]).match("/" + "/".join(folder))
+    alike = state.child_of_any(many)
+    if alike is not None:
+        assert all(state.child(name) is alike for name in many)
+    else:
+        assert not state.children_alike
