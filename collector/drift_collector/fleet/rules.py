@@ -88,6 +88,8 @@ def state_reset(report: DriftReport, context: Context) -> Iterator[Reason]:
             continue
         what = {
             "seq": f"report {reset.before.partition(' ')[0]} came twice, with different times",
+            "start": "its first reports came twice, with different times",
+            "latch": "it said that it was no longer clean, and forgot",
             "sealed": "it was sealed a second time",
             "seal": "its sealed digest changed",
         }[reset.kind]

@@ -13,7 +13,7 @@ from drift_agent.line_protocol import unportable
 from drift_agent.model import Attributes
 from drift_agent.schema import DRIFT
 
-ResetKind: TypeAlias = Literal["seq", "sealed", "seal"]
+ResetKind: TypeAlias = Literal["seq", "sealed", "seal", "start", "latch"]
 
 MAX_ITEMS: Final = 1_100
 """More than an agent ever sends in one set (1,000 and a count of the rest)."""
@@ -23,8 +23,10 @@ MAX_ITEMS: Final = 1_100
 class Reset:
     """A sign that an agent's memory was wiped or copied.
 
-    `seq`: the same `seq` came twice with different times; `sealed`: the time of the seal changed; `seal`: its digest
-    did. `new_boot` says that the machine was booted between the two: only then may a volatile state folder seal anew.
+    `seq`: the same `seq` came twice with different times; `start`: so did one from before the seal; `sealed`: the time
+    of the seal changed; `seal`: its digest did; `latch`: drift or a login, which an agent keeps for life, was forgotten
+    under the same seal. `new_boot` says that the machine was booted between the two: only then may a volatile state
+    folder start and seal anew.
     """
 
     kind: ResetKind

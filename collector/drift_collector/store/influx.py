@@ -12,15 +12,13 @@ from typing import Any, Final
 from drift_agent.schema import DRIFT, DRIFT_ITEM, GLOBAL_TAGS
 from drift_collector.store.base import MAX_ITEMS, DriftItem, DriftReport, Stamp, is_newer, item_of, report_of
 from drift_collector.store.influx_resets import looks_repeated, with_resets
-from drift_collector.store.influxql import InfluxQL, Row, Table, columns, literal, quoted
+from drift_collector.store.influxql import ALL_AT_ONCE, InfluxQL, Row, Table, columns, literal, named, quoted
 
 _DAY_NS: Final = 86_400 * 10**9
 HORIZON_NS: Final = 90 * _DAY_NS
 """How far `lookback` goes for those that nobody names."""
-_NAMES_LENGTH: Final = 8_000
-"""Characters of names in one query: addresses are not endless. A name that is longer by itself is no honest one."""
-_ALL_AT_ONCE: Final = 2_000
-"""From this many instances on, asking for all of them is cheaper than naming them."""
+_LATELY_NS: Final = 3 * 3_600 * 10**9
+"""For so long a report may count as present: three of the longest report intervals."""
 
 _TAGS: Final = ("instance", *GLOBAL_TAGS)
 # What no verdict on a clean instance needs is not asked of everyone: it would double the cost of a large fleet.
@@ -61,20 +59,20 @@ class InfluxStore:
             for row in details:
                 report = _report(row)
                 known = found.get(report.instance)
-                if known is not None and not is_newer(known, report):
+                if known is not None and _place(known) == _place(report):
                     found[report.instance] = report
         if found:
             yield from with_resets(self._influxql, found, suspects, (since - HORIZON_NS, until))
 
     def lookback(self, before: int, instances: Collection[str] | None = None) -> Iterator[DriftReport]:
+        where = f"time < {before}"
         if instances is None:
             instances = self._missing(before)
-            if instances is None or len(instances) > _ALL_AT_ONCE:
-                yield from self._last(f"time >= {before - HORIZON_NS} AND time < {before}")
+            if instances is None or len(instances) > ALL_AT_ONCE:
+                yield from self._last(f"time >= {before - HORIZON_NS} AND {where}", before)
                 return
-        for group in _groups(instances):
-            which = " OR ".join(f'"instance" = {literal(name)}' for name in group)
-            yield from self._last(f"time < {before} AND ({which})")
+        for which in named(instances, always=True):
+            yield from self._last(where + which, before)
 
     def items(self, report: DriftReport) -> list[DriftItem]:
         if report.report <= 0:
@@ -90,9 +88,17 @@ class InfluxStore:
     def close(self) -> None:
         self._influxql.close()
 
-    def _last(self, where: str) -> Iterator[DriftReport]:
-        query = f'SELECT {_LAST} FROM "drift" WHERE {where} GROUP BY "instance"'
-        yield from _newest_of(self._influxql.tables(query)).values()
+    def _last(self, where: str, before: int) -> Iterator[DriftReport]:
+        """The newest of each instance by its last point; of those that may be present still, by all their late ones."""
+        found = _newest_of(self._influxql.tables(f'SELECT {_LAST} FROM "drift" WHERE {where} GROUP BY "instance"'))
+        suspects: set[str] = set()
+        late = [name for name, report in found.items() if report.time >= before - _LATELY_NS]
+        for which in named(late):
+            query = (
+                f'SELECT {columns(_ALL)} FROM "drift" WHERE time >= {before - _LATELY_NS} AND time < {before}{which}'
+            )
+            found |= _newest_of(self._influxql.tables(query), suspects)
+        yield from with_resets(self._influxql, found, suspects, (before - HORIZON_NS, before - 1))
 
     def _missing(self, before: int) -> list[str] | None:
         """The known instances that the last `newest` did not see; None where that is not known."""
@@ -101,22 +107,6 @@ class InfluxStore:
         query = f'SHOW TAG VALUES FROM "drift" WITH KEY = {quoted("instance")} WHERE time >= {before - HORIZON_NS}'
         known = {row["value"] for row in self._influxql.rows(query, timed=False) if isinstance(row.get("value"), str)}
         return sorted(known - self._present[1])
-
-
-def _groups(instances: Iterable[str]) -> Iterator[list[str]]:
-    """The names, as many at a time as one query takes; those that no query takes are left out."""
-    group: list[str] = []
-    room = _NAMES_LENGTH
-    for name in dict.fromkeys(instances):
-        if len(name) > _NAMES_LENGTH:
-            continue
-        if group and len(name) > room:
-            yield group
-            group, room = [], _NAMES_LENGTH
-        group.append(name)
-        room -= len(name) + 20
-    if group:
-        yield group
 
 
 def _report(row: Row) -> DriftReport:
@@ -132,17 +122,29 @@ def _newest_of(tables: Iterable[Table], suspects: set[str] | None = None) -> dic
 
     Rows stay as they came until the newest is known: most are not.
     """
-    found: dict[str, tuple[Stamp, Table, list[Any]]] = {}
+    by_seal: dict[tuple[str, int], tuple[Stamp, Table, list[Any]]] = {}
+    latest: dict[str, Stamp] = {}
     for table in tables:
         stamp_of = _stamps(table)
         for values in table.values:
             instance, stamp = stamp_of(values)
-            known = found.get(instance)
+            known = by_seal.get((instance, stamp.sealed))
             if known is None or is_newer(stamp, known[0]):
-                found[instance] = stamp, table, values
-            if suspects is not None and known is not None and looks_repeated(stamp, known[0]):
-                suspects.add(instance)
+                by_seal[instance, stamp.sealed] = stamp, table, values
+            if suspects is not None:
+                if instance in latest and looks_repeated(stamp, latest[instance]):
+                    suspects.add(instance)
+                latest[instance] = stamp
+    found: dict[str, tuple[Stamp, Table, list[Any]]] = {}
+    # In two steps: "by `seq` where `sealed` is equal, else by time" is no order over three reports.
+    for (instance, _), candidate in by_seal.items():
+        if instance not in found or candidate[0].time > found[instance][0].time:
+            found[instance] = candidate
     return {instance: _report(table.row(values)) for instance, (_, table, values) in found.items()}
+
+
+def _place(report: DriftReport) -> tuple[int, int, int]:
+    return report.time, report.sealed, report.seq
 
 
 def _stamps(table: Table) -> Callable[[list[Any]], tuple[str, Stamp]]:

@@ -1,7 +1,7 @@
 """InfluxQL over HTTP: one query, its rows as they come, every kind of error as a sentence."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -13,6 +13,10 @@ from drift_collector.store.http import Http, lines_of, text_of, token_of
 CHUNK_ROWS: Final = 10_000
 MAX_CHUNK_BYTES: Final = 64 << 20
 """A chunk is one line of JSON; 10,000 rows of reports are 8 MB, of items with diffs more."""
+ALL_AT_ONCE: Final = 2_000
+"""From this many instances on, asking for all of them is cheaper than naming them."""
+_NAMES_LENGTH: Final = 8_000
+"""Characters of names in one query: addresses are not endless. A name that is longer by itself is no honest one."""
 
 Row: TypeAlias = dict[str, Any]
 """Columns and the tags of its series, by name; `time` is Unix ns. Strings are in their portable form."""
@@ -47,6 +51,29 @@ def literal(text: str) -> str:
     """A string value. Bound parameters (`params=`) would do, but 3.x does not know them at `/query`."""
     escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
     return f"'{escaped}'"
+
+
+def named(instances: Collection[str], *, always: bool = False) -> Iterator[str]:
+    """Conditions (` AND …`) that together mean these instances, each short enough for one query; none where none is.
+
+    Where there are so many that asking for all is cheaper, one that is empty, unless they must be named `always`.
+    Names that no query takes are left out then.
+    """
+    if len(instances) > ALL_AT_ONCE and not always:
+        yield ""
+        return
+    group: list[str] = []
+    room = _NAMES_LENGTH
+    for name in dict.fromkeys(instances):
+        if len(name) > _NAMES_LENGTH:
+            continue
+        if group and len(name) > room:
+            yield f" AND ({' OR '.join(group)})"
+            group, room = [], _NAMES_LENGTH
+        group.append(f'"instance" = {literal(name)}')
+        room -= len(name) + 20
+    if group:
+        yield f" AND ({' OR '.join(group)})"
 
 
 def columns(names: Iterable[str]) -> str:

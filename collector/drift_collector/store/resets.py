@@ -24,16 +24,34 @@ class SealSeen:
 
 @dataclass(frozen=True, slots=True)
 class Twice:
-    """A `seq` that came with two different times, both Unix ns."""
+    """A `seq` that came with two different times, both Unix ns. `new_boot`: under two boots."""
 
     sealed: int
     seq: int
     time: int
     again: int
+    new_boot: bool = False
 
 
-def resets_of(seals: Iterable[SealSeen], twice: Iterable[Twice] = ()) -> tuple[Reset, ...]:
-    """The signs in what was seen of one instance, by time. Points before a seal (`sealed` = 0) do not count."""
+@dataclass(frozen=True, slots=True)
+class Latch:
+    """Two reports under one seal: `dirty` is the `seq` of one that was drifted or tainted, `clean` of one that was not.
+
+    `at` is the time of the second, Unix ns.
+    """
+
+    dirty: int
+    clean: int
+    at: int
+
+
+def resets_of(
+    seals: Iterable[SealSeen], twice: Iterable[Twice] = (), latches: Iterable[Latch] = ()
+) -> tuple[Reset, ...]:
+    """The signs in what was seen of one instance, by time.
+
+    Of what came before a seal (`sealed` = 0) only the sequence counts: an agent counts on through its seal.
+    """
     boots: dict[tuple[int, str], set[str]] = {}
     first: dict[tuple[int, str], int] = {}
     for seen in seals:
@@ -44,13 +62,18 @@ def resets_of(seals: Iterable[SealSeen], twice: Iterable[Twice] = ()) -> tuple[R
         first[key] = min(seen.first, first.get(key, seen.first))
     found = [
         Reset(
-            "seq",
+            "seq" if each.sealed > 0 else "start",
             f"{each.seq} at {each.time}",
             f"{each.seq} at {each.again}",
             max(each.time, each.again),
-            new_boot=False,
+            each.new_boot,
         )
         for each in twice
+    ]
+    found += [
+        Reset("latch", str(latch.dirty), str(latch.clean), latch.at, new_boot=False)
+        for latch in latches
+        if latch.clean > latch.dirty
     ]
     ordered = sorted(boots, key=lambda key: (key[0], first[key], key[1]))
     for before, after in pairwise(ordered):

@@ -9,7 +9,7 @@ from drift_agent.line_protocol import unportable
 from drift_agent.schema import DRIFT
 from drift_collector.store.base import MAX_ITEMS, DriftItem, DriftReport, Reset, is_newer, item_of, report_of
 from drift_collector.store.lines import fields_of, tags_of
-from drift_collector.store.resets import SealSeen, Twice, resets_of
+from drift_collector.store.resets import Latch, SealSeen, Twice, resets_of
 from drift_collector.store.sqlite_file import COLUMNS, open_file, told
 
 _PAGE: Final = 5_000
@@ -109,6 +109,7 @@ class SqliteStore:
         only, parameters = ("", ()) if instance is None else (" AND instance = ?", (instance,))
         seals: dict[str, list[SealSeen]] = {}
         twice: dict[str, list[Twice]] = {}
+        latches: dict[str, list[Latch]] = {}
         for name, sealed, seal, boot_id, first in self._rows(
             "SELECT instance, sealed, seal, boot_id, first FROM seal WHERE instance IN"
             f" (SELECT instance FROM seal WHERE sealed > 0{only} GROUP BY instance"
@@ -116,11 +117,19 @@ class SqliteStore:
             parameters,
         ):
             seals.setdefault(name, []).append(SealSeen(sealed, seal, boot_id, first))
-        for name, sealed, seq, time, again in self._rows(
-            f"SELECT instance, sealed, seq, time, again FROM seq WHERE again IS NOT NULL{only} LIMIT 100000", parameters
+        for name, sealed, seq, time, again, new_boot in self._rows(
+            f"SELECT instance, sealed, seq, time, again, new_boot FROM seq WHERE again IS NOT NULL{only} LIMIT 100000",
+            parameters,
         ):
-            twice.setdefault(name, []).append(Twice(sealed, seq, time, again))
-        found = {name: resets_of(seals.get(name, ()), twice.get(name, ())) for name in seals.keys() | twice.keys()}
+            twice.setdefault(name, []).append(Twice(sealed, seq, time, again, bool(new_boot)))
+        for name, dirty, clean, at in self._rows(
+            f"SELECT instance, dirty, clean, at FROM latch WHERE clean > dirty{only} LIMIT 100000", parameters
+        ):
+            latches.setdefault(name, []).append(Latch(dirty, clean, at))
+        found = {
+            name: resets_of(seals.get(name, ()), twice.get(name, ()), latches.get(name, ()))
+            for name in seals.keys() | twice.keys() | latches.keys()
+        }
         return {name: resets for name, resets in found.items() if resets}
 
 

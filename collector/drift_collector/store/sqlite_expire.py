@@ -25,7 +25,8 @@ def expire(writer: SqliteWriter, metrics_before: int, drift_before: int, stop: E
     for table in ("newest", "seq"):
         _step(writer, f"DELETE FROM {table} WHERE time < ?", drift_before)
     if deleted:
-        _step(writer, "DELETE FROM seal WHERE instance NOT IN (SELECT instance FROM newest)")
+        for table in ("seal", "latch"):
+            _step(writer, f"DELETE FROM {table} WHERE instance NOT IN (SELECT instance FROM newest)")
         writer.prune()
         while not _stopped(stop) and _shrink(writer):
             pass

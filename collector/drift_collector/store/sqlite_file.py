@@ -18,7 +18,7 @@ from drift_agent.errors import StoreError
 from drift_collector.store.base import DriftReport
 
 APPLICATION_ID: Final = 0x44524654  # "DRFT"
-VERSION: Final = 1
+VERSION: Final = 2
 BUSY_SECONDS: Final = 10.0
 
 COLUMNS: Final = tuple(item.name for item in fields(DriftReport) if item.name != "resets")
@@ -46,10 +46,16 @@ CREATE TABLE seal (
     PRIMARY KEY (instance, sealed, seal, boot_id)
 ) WITHOUT ROWID;
 CREATE TABLE seq (
-    instance TEXT NOT NULL, sealed INTEGER NOT NULL, seq INTEGER NOT NULL, time INTEGER NOT NULL, again INTEGER,
+    instance TEXT NOT NULL, sealed INTEGER NOT NULL, seq INTEGER NOT NULL, time INTEGER NOT NULL,
+    boot_id TEXT NOT NULL, again INTEGER, new_boot INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (instance, sealed, seq)
 ) WITHOUT ROWID;
 CREATE INDEX seq_twice ON seq (instance) WHERE again IS NOT NULL;
+CREATE TABLE latch (
+    instance TEXT NOT NULL, sealed INTEGER NOT NULL, dirty INTEGER, clean INTEGER, at INTEGER,
+    PRIMARY KEY (instance, sealed)
+) WITHOUT ROWID;
+CREATE INDEX latch_forgotten ON latch (instance) WHERE clean > dirty;
 CREATE TABLE token (
     id TEXT PRIMARY KEY, hash BLOB NOT NULL UNIQUE, scope TEXT NOT NULL, instance TEXT, created INTEGER NOT NULL
 );

@@ -30,6 +30,15 @@ _UPSERT_NEWEST: Final = (
     + ", ".join(f'"{name}" = excluded."{name}"' for name in COLUMNS)
 )
 
+# The first that was not clean and the last that was, by `seq`: whatever the order in which they come.
+_UPSERT_LATCH: Final = (
+    "INSERT INTO latch VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+    " dirty = min(ifnull(dirty, excluded.dirty), ifnull(excluded.dirty, dirty)),"
+    " clean = max(ifnull(clean, excluded.clean), ifnull(excluded.clean, clean)),"
+    " at = iif(excluded.clean >= ifnull(clean, excluded.clean), excluded.at, at)"
+    " WHERE excluded.dirty < ifnull(dirty, 9223372036854775807) OR excluded.clean > ifnull(clean, -1)"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class _Series:
@@ -161,14 +170,21 @@ class SqliteWriter:
         """Keeps the newest report of each instance, and the history of its seal and sequence."""
         best: dict[str, DriftReport] = {}
         seals: list[tuple[str, int, str, str, int]] = []
-        seqs: list[tuple[str, int, int, int]] = []
+        seqs: list[tuple[str, int, int, int, str]] = []
+        latches: list[tuple[str, int, int | None, int | None, int]] = []
         for report in reports:
             known = best.get(report.instance)
             if known is None or is_newer(report, known):
                 best[report.instance] = report
             if report.sealed > 0:
                 seals.append((report.instance, report.sealed, report.seal, report.boot_id, report.time))
-                seqs.append((report.instance, report.sealed, report.seq, report.time))
+                if report.state in ("drifted", "tainted"):
+                    latches.append((report.instance, report.sealed, report.seq, None, report.time))
+                elif report.state == "clean":
+                    latches.append((report.instance, report.sealed, None, report.seq, report.time))
+            # Under one seal no boot excuses a second time.
+            boot_id = "" if report.sealed > 0 else report.boot_id
+            seqs.append((report.instance, max(0, report.sealed), report.seq, report.time, boot_id))
         connection = self._connection
         connection.executemany(
             "INSERT INTO seal VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET first = excluded.first"
@@ -176,10 +192,12 @@ class SqliteWriter:
             seals,
         )
         connection.executemany(
-            "INSERT INTO seq (instance, sealed, seq, time) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
-            " SET again = excluded.time WHERE time != excluded.time",
+            "INSERT INTO seq (instance, sealed, seq, time, boot_id) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
+            " SET again = excluded.time, new_boot = boot_id != excluded.boot_id"
+            " WHERE time != excluded.time AND (again IS NULL OR boot_id = excluded.boot_id)",
             seqs,
         )
+        connection.executemany(_UPSERT_LATCH, latches)
         rows = []
         for instance, report in best.items():
             row = connection.execute("SELECT time, sealed, seq FROM newest WHERE instance = ?", (instance,)).fetchone()

@@ -23,7 +23,7 @@ def history() -> list[DriftReport]:
     old = {"time": NOW - 3 * DAY, "scan_at": NOW - 3 * DAY}
     return [
         report("clean"),
-        report("clean", time=NOW - 70 * SECOND, seq=6, state="drifted", modified=1),
+        report("clean", time=NOW - 70 * SECOND, seq=6, state="drifted", modified=1, sealed=0, seal=""),
         drifted("drifted-1", image="db@1"),
         drifted("drifted-2", image="db@1", logins=1),
         report("edited", manifest=OTHER, observed=OTHER),

@@ -1,6 +1,6 @@
 """What every store promises, held by each of them: embedded, over HTTP, and real servers."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,9 +9,11 @@ import pytest
 import requests
 
 from drift_agent.errors import StoreError
+from drift_collector.fleet.read import read_reports
+from drift_collector.fleet.verdict import newest_of_each
 from drift_collector.server.collector import Collector, Options
 from drift_collector.store import open_store
-from drift_collector.store.base import Store
+from drift_collector.store.base import DriftReport, Store
 from drift_collector.store.lines import Line, read_lines
 from drift_collector.store.sqlite_write import SqliteWriter
 from reports import NOW, SECOND, item, report
@@ -84,7 +86,7 @@ def test_an_empty_store_holds_nothing(backend: Backend) -> None:
 def test_every_field_and_tag_of_a_report_that_is_not_clean_comes_back(backend: Backend) -> None:
     sent = report(
         "i-1", time=NOW, state="drifted", added=1, removed=2, modified=3, reverted=4, logins=5, unreadable=6, seq=7,
-        report=NOW - 5, degraded=1, scan_seconds=1.25, clock_offset=-0.5,
+        report=NOW - 1024, degraded=1, scan_seconds=1.25, clock_offset=-0.5,
     )  # fmt: skip
     backend.write([lines([sent])])
     assert list(backend.store.newest(NOW - 60 * SECOND, NOW)) == [sent]
@@ -146,7 +148,7 @@ def test_a_report_of_the_future_is_found(backend: Backend) -> None:
 
 
 def test_a_point_that_is_written_twice_is_one(backend: Backend) -> None:
-    sent = [drift_line("i-1", NOW, state="drifted", report=NOW - 9), item_line("i-1", NOW - 9, 0, "/etc/passwd")]
+    sent = [drift_line("i-1", NOW, state="drifted", report=NOW - 1024), item_line("i-1", NOW - 1024, 0, "/etc/passwd")]
     backend.write(sent)
     backend.write(sent)
     (found,) = backend.store.newest(NOW - 60 * SECOND, EVER)
@@ -177,7 +179,7 @@ def test_lookback_at_a_named_instance_goes_behind_its_newer_reports(backend: Bac
 
 
 def test_the_items_of_a_report_come_in_the_order_of_their_set(backend: Backend) -> None:
-    report_time = NOW - 100
+    report_time = NOW - 1024
     backend.write([item_line("i-1", NOW - 5000, 0, "/of/an/earlier/set")])
     backend.write(item_line("i-1", report_time, n, f"/etc/{n}") for n in (2, 0, 1))
     backend.write([item_line("i-2", report_time, 0, "/of/another/instance")])
@@ -256,6 +258,123 @@ def test_a_seq_that_comes_twice_is_a_sign_of_a_copied_memory(backend: Backend) -
     backend.write([drift_line("i-1", NOW - 20 * SECOND, seq=8), drift_line("i-1", NOW, seq=8)])
     (found,) = backend.store.newest(NOW - 60 * SECOND, EVER)
     assert [reset.kind for reset in found.resets] == ["seq"]
+
+
+def newest_of(backend: Backend) -> DriftReport:
+    """What is read of the one instance that the store has, by the way that a report takes."""
+    (found,) = newest_of_each(read_reports(backend.store, NOW))
+    return found
+
+
+def kinds(backend: Backend) -> set[str]:
+    return {reset.kind for reset in newest_of(backend).resets}
+
+
+def listing(report: DriftReport) -> str:
+    """A report that is not clean, and its item set."""
+    return lines([report], [item(report.instance, time=report.time, report=report.time)])
+
+
+UNSEALED = {"sealed": 0, "seal": "", "state": "pending"}
+
+
+def test_a_memory_that_begins_anew_and_is_not_sealed_yet_is_another(backend: Backend) -> None:
+    backend.write([drift_line("i-1", NOW - 3000 * SECOND, seq=1, **UNSEALED)])
+    backend.write(drift_line("i-1", NOW - (2900 - n) * SECOND, seq=n, sealed=5, state="drifted") for n in range(2, 9))
+    backend.write([drift_line("i-1", NOW - 20 * SECOND, seq=1, **UNSEALED)])
+    backend.write([drift_line("i-1", NOW, seq=2, sealed=0, seal="", state="clean")])
+    assert newest_of(backend).sealed == 0
+    assert [(reset.kind, reset.new_boot) for reset in newest_of(backend).resets] == [("start", False)]
+
+
+def test_a_volatile_memory_begins_anew_with_a_new_boot(backend: Backend) -> None:
+    backend.write([drift_line("i-1", NOW - 3000 * SECOND, seq=1, boot_id="b1", **UNSEALED)])
+    backend.write([drift_line("i-1", NOW - 2900 * SECOND, seq=2, boot_id="b1", sealed=5)])
+    backend.write([drift_line("i-1", NOW - 20 * SECOND, seq=1, boot_id="b2", **UNSEALED)])
+    assert all(reset.new_boot for reset in newest_of(backend).resets)
+    assert kinds(backend) == {"start"}
+    backend.write([drift_line("i-1", NOW, seq=2, boot_id="b2", sealed=9)])
+    assert all(reset.new_boot for reset in newest_of(backend).resets)
+
+
+@pytest.mark.parametrize("said", [{"state": "drifted", "reverted": 1}, {"state": "tainted", "logins": 1}])
+@pytest.mark.parametrize("ago", [40, 30 * 86_400])
+def test_what_is_latched_and_forgotten_is_a_sign(backend: Backend, said: dict[str, Any], ago: int) -> None:
+    backend.write([drift_line("i-1", NOW - (ago + 60) * SECOND, seq=7, sealed=5)])
+    backend.write([listing(report("i-1", time=NOW - ago * SECOND, seq=8, sealed=5, **said))])
+    backend.write([drift_line("i-1", NOW, seq=9, sealed=5)])
+    assert kinds(backend) == {"latch"}
+
+
+def test_a_memory_that_was_set_back_long_ago_is_not_forgiven(backend: Backend) -> None:
+    def times(seq: int, ago: int) -> DriftReport:
+        state: dict[str, Any] = {"state": "drifted", "modified": 1} if ago > 1000 and seq >= 8 else {}
+        return report("i-1", time=NOW - ago * SECOND, seq=seq, sealed=5, **state)
+
+    before = [times(seq, 2000 - seq * 60) for seq in range(1, 11)]
+    backend.write(listing(one) if one.modified else lines([one]) for one in before)
+    backend.write(lines([times(seq, 780 - (seq - 8) * 60)]) for seq in range(8, 21))
+    assert "latch" in kinds(backend)
+
+
+def test_a_second_seal_is_seen_of_those_that_report_rarely(backend: Backend) -> None:
+    slow: dict[str, Any] = {"interval": 600}
+    backend.write([drift_line("i-1", NOW - 2400 * SECOND, seq=40, sealed=5, **slow)])
+    backend.write([drift_line("i-1", NOW - 400 * SECOND, seq=2, sealed=9, **slow)])
+    assert kinds(backend) == {"sealed"}
+
+
+def test_the_newest_of_those_that_report_rarely_is_told_by_seq(backend: Backend) -> None:
+    backend.write([drift_line("i-1", NOW - 400 * SECOND, seq=10, interval=600)])
+    backend.write([drift_line("i-1", NOW - 700 * SECOND, seq=11, interval=600, state="drifted", modified=1)])
+    assert (newest_of(backend).seq, newest_of(backend).modified) == (11, 1)
+
+
+def test_a_clock_that_steps_back_before_the_seal_hides_nothing_of_what_follows(backend: Backend) -> None:
+    backend.write([drift_line("i-1", NOW + 3600 * SECOND, seq=1, **UNSEALED)])
+    backend.write([drift_line("i-1", NOW - 60 * SECOND, seq=2, **UNSEALED)])
+    backend.write([drift_line("i-1", NOW, seq=3)])
+    assert newest_of(backend).seq == 3
+    assert kinds(backend) == set()
+
+
+def honest(backend: Backend, told: Sequence[DriftReport]) -> None:
+    """No sign of anything in these reports, whatever the order in which they arrive."""
+    for order in (told, told[::-1]):
+        renamed = [replace(one, instance=f"i-{order is told}") for one in order]
+        for one in renamed:
+            backend.write([lines([one]) if one.state in ("clean", "pending") else listing(one)])
+    found = newest_of_each(read_reports(backend.store, NOW))
+    assert [one.resets for one in found] == [(), ()]
+
+
+DRIFTED: dict[str, Any] = {"state": "drifted", "modified": 1}
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        pytest.param(
+            [UNSEALED, {}, {**UNSEALED, "sealed": 5, "seal": "s"}, {}, {"state": "stopped"}, {}], id="restart"
+        ),
+        pytest.param([UNSEALED, {**UNSEALED, **DRIFTED}, UNSEALED, {}, {}], id="drift before the seal, gone at it"),
+        pytest.param([UNSEALED, {}, DRIFTED, {**DRIFTED, "state": "pending"}, DRIFTED], id="restart while drifted"),
+        pytest.param([UNSEALED, {}, {"boot_id": "b2"}, {"boot_id": "b2", "state": "terminated"}], id="reboot and end"),
+        pytest.param([UNSEALED, {**UNSEALED, "boot_id": "b2"}, {"boot_id": "b2"}], id="reboot before the seal"),
+        pytest.param(
+            [{}, {"state": "tainted", "logins": 1}, DRIFTED, {"state": "unverified"}], id="login, drift, fault"
+        ),
+        pytest.param([UNSEALED, {}, {"at": -900}, {}, {"at": -60}, {}, {}], id="the clock steps back"),
+    ],
+)
+def test_an_honest_history_shows_no_sign(backend: Backend, told: list[dict[str, Any]]) -> None:
+    time = NOW - 200 * SECOND
+    reports = []
+    for number, each in enumerate(told, start=1):
+        changed = {"sealed": 5, "seal": "s", **each}
+        time += (changed.pop("at", 0) + 10) * SECOND
+        reports.append(report(time=time, seq=number, **changed))
+    honest(backend, reports)
 
 
 def test_closing_twice_is_no_error(backend: Backend) -> None:

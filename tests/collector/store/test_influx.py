@@ -73,7 +73,9 @@ def _v3(queries: list[str], *found: DriftReport) -> Asked:
             names = sorted({each.instance for each in found}) if "WHERE time >=" in query else []
             rows, columns = [["instance", name] for name in names], ["key", "value"]
         else:
-            asked = [each for each in found if "last(" not in query or f"'{each.instance}'" in query]
+            asked = [each for each in found if '"instance" =' not in query or f"'{each.instance}'" in query]
+            if '"drift_item"' in query:
+                asked = []
             columns = ["time", *(name for name in DriftReport.__dataclass_fields__ if name not in ("time", "resets"))]
             if "time >= " in query:
                 since = int(query.partition("time >= ")[2].split()[0])
