@@ -20,6 +20,9 @@ SEVERITIES: Final = get_args(Severity)
 BAKED_KINDS: Final = ("file", "group", "package", "service", "sysctl", "user")
 """Every kind that a manifest can hold, in its order."""
 
+RULE_KINDS: Final = (*BAKED_KINDS, "module", "running_sysctl", "socket")
+"""Every kind that a rule can speak of: those of the running machine too."""
+
 STATE_FOLDER: Final = "/var/lib/driftline"
 """Where an image has the agent keep its state."""
 
@@ -104,7 +107,7 @@ class Policy:
             for index, rule in enumerate(self.rules)
         )
         object.__setattr__(self, "_decisions", (*decisions, DEFAULT_DECISION))
-        for kind in BAKED_KINDS:
+        for kind in RULE_KINDS:
             patterns = [[_rooted(rule.path)] if rule.kind == kind else [] for rule in self.rules]
             self._automatons[kind] = Automaton(patterns)
 
@@ -197,7 +200,7 @@ def _rule(entry: Any) -> Rule:  # noqa: ANN401 (anything that JSON can hold)
         raise ValueError("a rule must be an object with a path")
     path, why, layer = entry["path"], entry.get("why", ""), entry.get("layer", "")
     path_class, severity, kind = entry.get("class", ""), entry.get("severity", "medium"), entry.get("kind", "file")
-    if path_class not in CLASSES or severity not in SEVERITIES or kind not in BAKED_KINDS:
+    if path_class not in CLASSES or severity not in SEVERITIES or kind not in RULE_KINDS:
         raise ValueError(f"rule {path!r}: class, severity or kind is unknown")
     if not isinstance(why, str) or not isinstance(layer, str):
         raise ValueError(f"rule {path!r}: why and layer must be strings")

@@ -9,6 +9,12 @@ class = "ignored"                  # frozen, sealed, structural, ignored
 without = ["uid", "gid"]           # or attributes = [...]: what is compared
 severity = "low"                   # low, medium, high
 why = "the application's cache"
+
+[[rule]]
+kind = "socket"                    # a baked kind, or one of the running machine: socket, module, running_sysctl
+path = "tcp *:8443"                # its key, as a report shows it
+class = "ignored"
+why = "the application opens it after the seal"
 """
 
 import os
@@ -21,7 +27,7 @@ from typing import Any, Final
 from drift_agent.errors import ConfigError
 from drift_agent.files import read_bounded
 from drift_agent.image.globs import Automaton, expand_braces
-from drift_agent.image.policy import ALL_ATTRIBUTES, BAKED_KINDS, CLASSES, SEVERITIES, Policy, Rule
+from drift_agent.image.policy import ALL_ATTRIBUTES, BAKED_KINDS, CLASSES, RULE_KINDS, SEVERITIES, Policy, Rule
 from drift_agent.image.semantics import ATTRIBUTES
 
 PROFILES: Final = ("generic", "debian", "ubuntu", "amazon-linux")
@@ -96,7 +102,7 @@ def _parse(entry: Mapping[str, Any], where: str, layer: str) -> list[Rule]:
     paths = [paths] if isinstance(paths, str) else paths
     if not isinstance(paths, list) or not paths or not all(isinstance(path, str) for path in paths):
         raise ConfigError(f"{where}: path must be a glob, or a list of globs")
-    kind = _choice(entry, "kind", BAKED_KINDS, "file", where)
+    kind = _choice(entry, "kind", RULE_KINDS, "file", where)
     path_class = _choice(entry, "class", CLASSES, "frozen", where)
     severity = _choice(entry, "severity", SEVERITIES, "medium", where)
     why = entry.get("why", "")

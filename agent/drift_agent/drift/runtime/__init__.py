@@ -4,14 +4,18 @@ They are never in a manifest or its digest. Mounts are compared by the scan itse
 """
 
 import os
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Final
 
 from drift_agent.drift.runtime.fact import Fact, Observation
 from drift_agent.drift.runtime.modules import MODULES
 from drift_agent.drift.runtime.sockets import SOCKETS
 from drift_agent.drift.runtime.sysctls import SYSCTLS
+from drift_agent.image.globs import NO_RULE
 from drift_agent.image.manifest import Manifest
-from drift_agent.model import Unreadable
+from drift_agent.image.policy import Policy
+from drift_agent.model import Change, Unreadable
 
 FACTS: Final[tuple[Fact, ...]] = (MODULES, SOCKETS, SYSCTLS)
 
@@ -31,6 +35,16 @@ def gather(manifest: Manifest, proc: str = "/proc") -> Observation:
     for fact in wanted:
         observed = fact.gather(manifest, proc)
         if observed is not None:
-            everything.changes.extend(observed.changes)
+            everything.changes.extend(_ruled(observed.changes, manifest.header.policy))
             everything.unreadable.extend(observed.unreadable)
     return everything
+
+
+def _ruled(changes: Iterable[Change], policy: Policy) -> Iterator[Change]:
+    """What the policy does not ignore, with class and severity of the rule that names it, where one does."""
+    for change in changes:
+        decision = policy.decide(change.key, change.kind)
+        if decision.rule == NO_RULE:
+            yield change
+        elif decision.path_class != "ignored":
+            yield replace(change, path_class=decision.path_class, severity=decision.severity)
