@@ -142,6 +142,12 @@ def clock(report: DriftReport, context: Context) -> Iterator[Reason]:
         yield Reason("clock", f"its report is {_duration(ahead)} in the future", "unverified")
 
 
+def sequence(report: DriftReport, context: Context) -> Iterator[Reason]:
+    """One report a second since 1970 is more than any agent sent: a forged number hides all that follow it."""
+    if report.seq > context.now // SECOND:
+        yield Reason("seq", "its report has a number that no agent comes to: it may hide others", "unverified")
+
+
 def intervals(report: DriftReport, _: Context) -> Iterator[Reason]:
     """An agent does not choose for how long its word holds."""
     for name, seconds, most in (
@@ -195,7 +201,7 @@ def notes(report: DriftReport, _: Context) -> Iterator[Reason]:
 
 
 RULES: Final[tuple[Rule, ...]] = (
-    drift, observed, state_reset, taint, identity, trust, clock, intervals, unreadable, scan, stale, notes,
+    drift, observed, state_reset, taint, identity, trust, clock, sequence, intervals, unreadable, scan, stale, notes,
 )  # fmt: skip
 
 

@@ -56,6 +56,7 @@ def test_a_fresh_report_that_equals_its_image_is_clean_and_says_nothing() -> Non
         ({"time": NOW - 61 * SECOND, "interval": 1}, "stale", "stale"),
         ({"time": NOW + 2 * SECOND, "interval": 0}, "unverified", "clock"),
         ({"state": "stopped"}, "stale", "stopped"),
+        ({"seq": 2**62}, "unverified", "seq"),
         ({"interval": 3601}, "unverified", "interval"),
         ({"scan_interval": 86401}, "unverified", "interval"),
     ],
