@@ -10,7 +10,7 @@ import stat
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Self
 
 from drift_agent.errors import InputError
@@ -49,6 +49,7 @@ MAX_AHEAD: Final = 2048
 MAX_RUN_BYTES: Final = 64 << 10
 
 _NO_STAT: Final[Stat] = (0, 0, 0, 0, 0)
+_NOTHING: Final[Iterator[str]] = iter(())
 
 
 class Run:
@@ -72,7 +73,7 @@ class _Folder(Place):
     """A folder on the way, how to know it again, and what is still to come of it (names of folders to enter)."""
 
     identity: tuple[int, int] = (0, 0)
-    steps: Iterator[Entry | Run | str] = field(default_factory=lambda: iter(()))
+    steps: Iterator[Entry | Run | str] = _NOTHING
 
 
 class Scan:
@@ -100,6 +101,7 @@ class Scan:
         """
         self._policy = policy
         self._boundaries = boundaries
+        self._keeps = keep is not None
         self._looker = Looker(policy, boundaries, hasher, keep, pace, most)
         try:
             self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -211,6 +213,8 @@ class Scan:
                 stack.append(child)
                 if len(stack) > MAX_OPEN_FOLDERS + 1:  # the first is no parent of the second where both are the root
                     given_up = stack[-1 - MAX_OPEN_FOLDERS]
+                    status = os.fstat(given_up.descriptor)
+                    given_up.identity = (status.st_dev, status.st_ino)
                     os.close(given_up.descriptor)
                     given_up.descriptor = -1
             else:
@@ -225,19 +229,22 @@ class Scan:
         except OSError as error:
             return self._late(key, state, reason(error), vanished=error.errno in SWAPPED)
         try:
-            status = os.fstat(descriptor)
+            public = parent.public and self._is_passable(descriptor)
             names = _names(descriptor)
         except OSError as error:
             os.close(descriptor)
             return self._late(key, state, reason(error))
-        public = parent.public and bool(status.st_mode & stat.S_IXOTH)
-        folder = _Folder(descriptor, key, state, public, (status.st_dev, status.st_ino))
+        folder = _Folder(descriptor, key, state, public)
         steps = self._steps(folder, names) if cache is None else self._cached_steps(folder, names, cache)
         if isinstance(steps, Run):
             os.close(descriptor)
             return steps
         folder.steps = steps
         return folder
+
+    def _is_passable(self, descriptor: int) -> bool:
+        """Whether every user may pass through this folder; nobody asks but who keeps contents."""
+        return self._keeps and bool(os.fstat(descriptor).st_mode & stat.S_IXOTH)
 
     def _late(self, key: str, state: State, why: str, *, vanished: bool = False) -> Entry:
         """What is found out of a folder after its entry was handed on."""
@@ -284,8 +291,7 @@ class Scan:
         except OSError:  # somebody is at work here, or we may not look: one by one, and nothing to remember
             return self._steps(folder, names)
         stored = cache.take(folder.key)
-        joined = os.fsencode("\0".join(names))
-        if stored is not None and stored.holds(joined, packed):
+        if stored is not None and stored.holds("\0".join(names).encode("utf-8", "surrogateescape"), packed):
             cache.same()
             return self._recorded_steps(folder, stored, names) if any(stored.ways) else Run(stored.lines, len(names))
         record = stored.record() if stored is not None else None

@@ -175,17 +175,19 @@ class StatCache:
         """What is known of a folder; folders must be asked for in walk order."""
         raw = key.encode("utf-8", "surrogateescape")
         ahead = self._peek()
-        if ahead is not None and ahead.key != raw:
-            place = raw.replace(b"/", b"\0")
-            while ahead is not None and ahead.key.replace(b"/", b"\0") < place:
-                self._ahead = None
-                ahead = self._peek()
+        if ahead is None or ahead.key == raw:
+            return ahead
+        place = raw.replace(b"/", b"\0")
+        while ahead is not None and ahead.key.replace(b"/", b"\0") < place:
+            self._ahead = None
+            ahead = self._peek()
         return ahead if ahead is not None and ahead.key == raw else None
 
     def same(self) -> None:
         """What was taken last holds still."""
         stored = self._ahead
         assert stored is not None
+        self._ahead = None
         if self._new is None and stored.begin == self._same_until:
             self._same_until += stored.size
         else:  # what follows something that changed, or is gone
