@@ -37,7 +37,8 @@ _NOT_PLAIN: Final = " OR ".join(
     ]
 )
 _ITEM: Final = (*DRIFT_ITEM.fields, *DRIFT_ITEM.tags)
-_LAST: Final = 'last("state") AS "state", ' + columns(name for name in _ALL if name not in ("state", "instance"))
+# `last` of a number: of a string openGemini 1.5 mixes the letters of two points.
+_LAST: Final = 'last("seq") AS "seq", ' + columns(name for name in _ALL if name not in ("seq", "instance"))
 _SHARED: Final = ("image", "group", "state", "manifest", "observed", "policy")
 
 
