@@ -80,7 +80,7 @@ def _latches(influxql: InfluxQL, where: str, found: Mapping[str, DriftReport]) -
     ]
     latches: dict[str, list[Latch]] = {}
     query = (
-        f'SELECT last("state") AS "state", "sealed", "seq" FROM "drift" WHERE {where} AND "sealed" > 0'
+        f'SELECT last("seq") AS "seq", "sealed" FROM "drift" WHERE {where} AND "sealed" > 0'
         " AND (\"state\" = 'drifted' OR \"state\" = 'tainted')"
     )
     for which in named(listed):
