@@ -72,7 +72,7 @@ def _bake(folder: Path, console: Console) -> Path:
         root.mkdir()
         write_sample_tree(root)
     manifest = folder / "manifest.jsonl"
-    header = bake(str(image), "web", "42", Policy.of([], kinds=["file"]), str(manifest))
+    header = bake(str(image), "web", "42", Policy.of([], kinds=["file"]), str(manifest), keep_content=True)
     console.print(f"1. An image is baked: {header.stamp}, {sum(header.counts.values())} items in its manifest.")
     return manifest
 

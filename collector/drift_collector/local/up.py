@@ -86,7 +86,7 @@ def up(home: Home, console: Console, stop: Event, root: str = "/") -> None:
 def _bake(home: Home, console: Console, root: str) -> None:
     home.manifest.parent.mkdir(parents=True, exist_ok=True)
     name = socket.gethostname().lower() or "local"
-    header = bake(root, name, "", ONLY_ETC, str(home.manifest), allow_unreadable=True)
+    header = bake(root, name, "", ONLY_ETC, str(home.manifest), allow_unreadable=True, keep_content=True)
     unreadable = f", {header.unreadable} unreadable for this user" if header.unreadable else ""
     console.print(
         f"Baked {root.rstrip('/')}/etc as image {header.stamp}: {sum(header.counts.values())} items{unreadable}"

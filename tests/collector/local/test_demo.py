@@ -23,6 +23,7 @@ def test_the_demo_flags_exactly_the_machine_that_was_changed_and_leaves_nothing_
         "modified file /etc/ssh/sshd_config",
         "added file /etc/systemd/system/backdoor.service",
         "removed file /etc/cron.d/rotate",
+        "+PermitRootLogin yes",
     ):
         assert item in done.stdout
     assert list(tmp_path.iterdir()) == []
