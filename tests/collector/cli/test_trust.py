@@ -48,9 +48,16 @@ class Box:
                 instance="i-1", host="web-1", interval="1s", report_interval="1s",
             )  # fmt: skip
             started = time.time_ns()
+            found: dict[str, Any] = {}
+
+            def is_wanted() -> bool:
+                found.clear()
+                found.update(self._report(believed, started))
+                return found.get("state") == wanted and "pending" not in codes(found)  # which is unverified, too
+
             with AgentProcess(agent):
-                wait_until(lambda: self._report(believed, started).get("state") == wanted, 15, f"a verdict {wanted}")
-                return self._report(believed, started)
+                wait_until(is_wanted, 15, f"a verdict {wanted}")
+            return found
 
     def _report(self, believed: bool, since: int) -> dict[str, Any]:
         trust = [] if believed else ["--manifests", str(self.trusted)]
