@@ -239,15 +239,16 @@ def make_detector(
     config: Config, identity: Identity, folder: Path, clock: Clock, recorder: Recorder, shipping: Shipping
 ) -> Detector:
     """The detector on this machine's manifest, its memory in `folder`, its points in the drift lane."""
-    log = logging.getLogger("driftline.drift").warning
+    log = logging.getLogger("driftline.drift")
     return Detector(
         config,
         identity,
         lambda: open_comparison(config, folder),
-        StateStore.open(str(folder / "state.db"), identity.machine, identity.cloud_id, log),
+        StateStore.open(str(folder / "state.db"), identity.machine, identity.cloud_id, log.warning),
         clock,
         drift_recorder(recorder, shipping.notify),
-        log,
+        log.warning,
+        inform=log.info,
         clock_offset=shipping.clock_offset,
         booted=booted_at(clock.time_ns()),
     )

@@ -59,11 +59,13 @@ class Detector:
         *,
         make_watcher: MakeWatcher | None = None,
         executor: Executor | None = None,
+        inform: Callable[[str], None] = lambda _: None,
         clock_offset: Callable[[], float] = lambda: 0.0,
         booted: int = 0,
     ) -> None:
         """`open_comparison` raises a DriftlineError where there is no manifest; `store` belongs to the detector now.
 
+        `log` is told of trouble, and `inform` of what goes as it should.
         `executor` runs the scans (`idle_thread`). `booted` (Unix ns; now): when the machine booted. Where nothing is
         remembered, that was its first boot.
         """
@@ -71,6 +73,7 @@ class Detector:
         self._open = open_comparison
         self._clock = clock
         self._log = log
+        self._inform = inform
         self._wake = Event()
         self._hints = Hints(make_watcher or watcher_of(config.image.root), clock, self._wake.set)
         self._scanner = Scanner(
@@ -81,7 +84,7 @@ class Detector:
             config.image.files_per_second,
             config.image.bytes_per_second,
         )
-        self._knowledge = Knowledge(store, log, min(booted or clock.time_ns(), clock.time_ns()))
+        self._knowledge = Knowledge(store, log, min(booted or clock.time_ns(), clock.time_ns()), inform)
         self._announcer = Announcer(config, identity, self._knowledge, clock, emit, clock_offset)
         self._logins = LoginWatch(config.image, clock, self._knowledge.memory.first_boot, self._wake.set)
         self._running = False
@@ -335,8 +338,10 @@ class Detector:
         """Says at once that watching fell back to scanning, and that it is whole again."""
         if self._hints.notice():
             problem = self._hints.problem
-            told = f"changes are found by the scans alone: {problem}" if problem else "changes are found as they happen"
-            self._log(told)
+            if problem:
+                self._log(f"changes are found by the scans alone: {problem}")
+            else:
+                self._inform("changes are found as they happen")
             self._announcer.changed()
 
 

@@ -25,10 +25,20 @@ class Look:
 class Knowledge:
     """Used by one thread at a time."""
 
-    def __init__(self, store: StateStore, log: Callable[[str], None], now: int) -> None:
-        """`now` (Unix ns) is this instance's first boot, where nothing was known of it yet."""
+    def __init__(
+        self,
+        store: StateStore,
+        log: Callable[[str], None],
+        now: int,
+        inform: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`now` (Unix ns) is this instance's first boot, where nothing was known of it yet.
+
+        `log` is told of trouble, and `inform` of what goes as it should.
+        """
         self._store = store
         self._log = log
+        self._inform = inform
         self._stale = False
         self._seal = store.items("seal")
         self.memory = store.memory()
@@ -68,7 +78,7 @@ class Knowledge:
             self._seal = seal.of(seen)
             memory = replace(memory, sealed=now, seal=seal.digest(self._seal))
             delta.put["seal"] = self._seal.values()
-            self._log(f"first boot is over: {len(self._seal)} items of this instance are sealed")
+            self._inform(f"first boot is over: {len(self._seal)} items of this instance are sealed")
         found = {key: change for key, change in seen.items() if change.path_class != "sealed"}
         if memory.sealed:
             found |= {

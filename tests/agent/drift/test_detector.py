@@ -49,6 +49,7 @@ class Bench:
         self.image = FakeComparison()
         self.watcher = Watched()
         self.log: list[str] = []
+        self.informed: list[str] = []
         self.points: list[Point] = []
         self.problem: Exception | None = None
         root = root or folder / "root"
@@ -72,6 +73,7 @@ class Bench:
             self.log.append,
             make_watcher=self.watch,
             executor=None if threaded else InlineExecutor(),
+            inform=self.informed.append,
         )
         self.detector._running = True
 
@@ -496,6 +498,19 @@ def test_a_watcher_that_cannot_watch_is_degraded(bench: Bench) -> None:
     bench.detector.step()
     assert bench.last.fields["degraded"] == 1
     assert bench.last.fields["state"] == "clean"
+
+
+def test_only_trouble_is_logged_as_trouble(bench: Bench) -> None:
+    """A machine that is well has no warning in its log; watching that comes back is no trouble."""
+    bench.detector.step()
+    assert (bench.log, bench.informed) == ([], ["first boot is over: 0 items of this instance are sealed"])
+    bench.watcher.problem = "inotify watch limit reached"
+    bench.pass_time(1)
+    assert bench.log == ["changes are found by the scans alone: inotify watch limit reached"]
+    bench.watcher.problem = ""
+    bench.pass_time(1)
+    assert len(bench.log) == 1
+    assert bench.informed[1:] == ["changes are found as they happen"]
 
 
 def listening(port: int, unit: str = "ssh.service") -> Change:
