@@ -123,7 +123,8 @@ def check_tree(
         _open_cache(cache, header, rehash) as known,
     ):
         told = 0
-        for _ in comparison.files(expected, scan.entries() if known is None else scan.changes(known)):
+        seen = scan.entries() if known is None else scan.changes(known, mounts.unsteady())
+        for _ in comparison.files(expected, seen):
             if progress is not None and comparison.scanned - told >= PROGRESS_STEP:
                 told = comparison.scanned
                 progress(told)

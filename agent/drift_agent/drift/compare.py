@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from drift_agent.image.canonical import UNREADABLE, decode, difference, encode, key_order, order
+from drift_agent.image.entry import Entry
 from drift_agent.image.facts import Gathered
-from drift_agent.image.look import Entry
 from drift_agent.image.manifest import MAX_LINE_BYTES, Manifest
 from drift_agent.image.policy import Decision, Policy
-from drift_agent.image.scan import Run
+from drift_agent.image.recall import Run
 from drift_agent.image.semantics import SEMANTICS
 from drift_agent.model import Attributes, Change, ChangeKind, Item, Unreadable
 

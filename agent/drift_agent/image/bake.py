@@ -11,10 +11,10 @@ from drift_agent.errors import ConfigError, IncompleteError, InputError
 from drift_agent.image import mounts, osrelease
 from drift_agent.image.canonical import UNREADABLE, decode, encode
 from drift_agent.image.content import Contents, folder_of
+from drift_agent.image.entry import Entry
 from drift_agent.image.facts import FACTS, Context, Fact
 from drift_agent.image.hashing import Hasher
 from drift_agent.image.header import Header, is_image_name
-from drift_agent.image.look import Entry
 from drift_agent.image.policy import STATE_FOLDER, Decision, Policy
 from drift_agent.image.rootfs import RootFiles
 from drift_agent.image.scan import Scan

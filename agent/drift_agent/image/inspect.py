@@ -48,6 +48,16 @@ class PostponedError(ReadStoppedError):
     """This one content alone is not to be read now."""
 
 
+def names(descriptor: int) -> list[str]:
+    """The names in an open folder, in the order of their bytes."""
+    found = os.listdir(descriptor)
+    if all(map(str.isascii, found)):
+        found.sort()
+    else:  # code points sort as UTF-8 does, but for the surrogates that stand for other bytes
+        found.sort(key=os.fsencode)
+    return found
+
+
 def stat_attributes(status: os.stat_result) -> dict[str, AttributeValue]:
     """What a stat says: `type`, `mode` (not of links: they have none), `uid`, `gid`, `nlink` of files, `device`."""
     mode = status.st_mode

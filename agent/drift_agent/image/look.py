@@ -7,26 +7,17 @@ again, and is then absent; what cannot be read is an entry with an error, never 
 import errno
 import os
 import stat
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from json.encoder import encode_basestring
 from typing import Final
 
 from drift_agent.image import inspect
 from drift_agent.image.canonical import XATTR, encode, string_member
+from drift_agent.image.entry import Entry, Place, Seen, Unfinished
 from drift_agent.image.globs import State
-from drift_agent.image.hashing import MIN_BYTES, Hasher, Ticket
+from drift_agent.image.hashing import MIN_BYTES, Hasher
 from drift_agent.image.policy import ALL_ATTRIBUTES, Decision, Policy
-from drift_agent.image.statcache import (
-    DESCEND,
-    HIDDEN,
-    HIDDEN_DESCEND,
-    PLAIN,
-    SINGLE,
-    SINGLE_DESCEND,
-    Stat,
-    stat_key,
-)
+from drift_agent.image.stat_record import Stat, stat_key
 from drift_agent.model import AttributeValue, Item
 
 SWAPPED: Final = frozenset((errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.ESTALE))
@@ -35,73 +26,6 @@ SWAPPED: Final = frozenset((errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.ENXI
 _ATTEMPTS: Final = 3
 _NO_STAT: Final[Stat] = (0, 0, 0, 0, 0)
 _NEED_OPEN: Final = frozenset(("sha256", "flags", "xattr"))
-
-
-@dataclass(frozen=True, slots=True)
-class Unfinished:
-    """What a file's entry will be made of, but for its digest."""
-
-    ticket: Ticket
-    status: os.stat_result
-    attributes: dict[str, AttributeValue]
-
-
-class Entry:
-    """One entry of the tree that the policy does not ignore.
-
-    `line` is its canonical line; empty where not even a stat was possible. `error` says what of it could not be read
-    (its content, its list of names), `hidden_below` that the folder was not looked into. While it is `unfinished` its
-    content is being hashed, and it has no line: `Looker.finish` waits for that. A `late` one says what was found out of
-    a folder after its entry was handed on; if nothing is hidden below, it vanished meanwhile, and all below with it.
-    The line of a `postponed` one lacks the digest, for its content was too much to be read now.
-    """
-
-    __slots__ = ("decision", "error", "hidden_below", "key", "late", "line", "postponed", "unfinished")
-
-    def __init__(self, key: str, decision: Decision, line: bytes, error: str = "", hidden_below: bool = False) -> None:
-        self.key = key
-        self.decision = decision
-        self.line = line
-        self.error = error
-        self.hidden_below = hidden_below
-        self.late = self.postponed = False
-        self.unfinished: Unfinished | None = None
-
-
-@dataclass(slots=True)
-class Place:
-    """An open folder: its descriptor (-1 while it is given up), its key, where the policy stands in it.
-
-    `public` says whether every user may pass through it and all folders above.
-    """
-
-    descriptor: int
-    key: str
-    state: State
-    public: bool = True
-
-    def path_of(self, name: str) -> str:
-        """The key of a name in it."""
-        return f"{self.key}/{name}" if self.key != "/" else f"/{name}"
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """One name as it was looked at: its entry (None where it is ignored), its stat, whether it is to be entered."""
-
-    name: str
-    entry: Entry | None
-    stat: Stat
-    enter: bool = False
-
-    @property
-    def way(self) -> int:
-        """How a cache hands it on."""
-        if self.entry is None:
-            return HIDDEN_DESCEND if self.enter else HIDDEN
-        if self.entry.decision.path_class == "sealed":
-            return SINGLE_DESCEND if self.enter else SINGLE
-        return DESCEND if self.enter else PLAIN
 
 
 class _SwappedError(Exception):
@@ -141,15 +65,30 @@ class Looker:
             verdict = self._verdicts[state] = (self._policy.decision(state), self._policy.descends(state))
         return verdict
 
+    def is_looked_at(self, state: State) -> bool:
+        """Whether anything is compared in this state, or may be below it."""
+        decision, descends = self.verdict(state)
+        return decision.path_class != "ignored" or descends
+
+    def steps(self, folder: Place, names: Sequence[str]) -> Iterator[Entry | str]:
+        """The entries of a folder, each folder's name behind its entry if it is to be entered."""
+        for name in names:
+            seen = self.look(folder, name)
+            if seen is not None:
+                if seen.entry is not None:
+                    yield seen.entry
+                if seen.enter:
+                    yield name
+
     def look(self, folder: Place, name: str) -> Seen | None:
         """What stands at `name` in a folder; None where nothing does, or only what is ignored with all below.
 
         The name `.` stands for the folder without a key: the root.
         """
         state = folder.state if name == "." else folder.state.child(name)
-        decision, descends = self.verdict(state)
-        if decision.path_class == "ignored" and not descends:
+        if not self.is_looked_at(state):
             return None
+        decision = self.verdict(state)[0]
         key = "/" if name == "." else folder.path_of(name)
         for _ in range(_ATTEMPTS):
             try:

@@ -15,8 +15,16 @@ MOUNTINFO: Final = ("/proc/1/mountinfo", "/proc/self/mountinfo")
 VOLATILE: Final = frozenset({"tmpfs", "ramfs", "overlay"})
 """File systems of an image whose content is gone after a boot."""
 
+STEADY: Final = frozenset(
+    {"bcachefs", "btrfs", "erofs", "ext2", "ext3", "ext4", "f2fs", "iso9660", "jfs", "nilfs2", "overlay", "ramfs"}
+    | {"reiserfs", "squashfs", "tmpfs", "ubifs", "ufs", "xfs", "zfs"}
+)
+"""File systems whose ctime tells every change. FAT has no ctime but the mtime, which anybody sets back; network and
+user-space file systems say what their server says."""
+
 _GIVEN: Final = re.compile(r"(?P<path>/.*?)(?:=(?P<type>[A-Za-z0-9._-]{1,64}))?", re.DOTALL)
 _OCTAL: Final = re.compile(r"\\([0-7]{3})")
+_DEVICE: Final = re.compile(r"([0-9]{1,9}):([0-9]{1,9})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +87,26 @@ def is_volatile(path: str, image_mounts: Mapping[str, str]) -> bool:
     return image_mounts[above] in VOLATILE
 
 
+def parse_unsteady(text: str) -> frozenset[int]:
+    """The devices (as `st_dev`) of the mounted file systems that are not `STEADY`. Format: proc_pid_mountinfo(5)."""
+    devices = set()
+    for line in text.splitlines():
+        before, _, after = line.partition(" - ")
+        device = _DEVICE.fullmatch(before.split(" ")[2]) if before.count(" ") >= 4 else None
+        if device is not None and after.partition(" ")[0] not in STEADY:
+            devices.add(os.makedev(int(device[1]), int(device[2])))
+    return frozenset(devices)
+
+
+def unsteady() -> frozenset[int]:
+    """The devices where a stat does not tell every change; none where nobody says what is mounted."""
+    return parse_unsteady(_table())
+
+
 def standing(root: str, policy: Policy) -> dict[str, Mount]:
     """The mounts that stand below `root` now where the policy compares something, by path; none where nobody says."""
-    for source in MOUNTINFO:
-        try:
-            with open(source, encoding="utf-8", errors="surrogateescape") as file:
-                found = parse_mountinfo(file.read(), os.path.realpath(root))
-        except OSError:
-            continue
-        return {path: mount for path, mount in found.items() if policy.decide(path).path_class != "ignored"}
-    return {}
+    found = parse_mountinfo(_table(), os.path.realpath(root))
+    return {path: mount for path, mount in found.items() if policy.decide(path).path_class != "ignored"}
 
 
 def foreign(found: Mapping[str, Mount], image_mounts: Container[str]) -> dict[str, Mount]:
@@ -98,3 +116,14 @@ def foreign(found: Mapping[str, Mount], image_mounts: Container[str]) -> dict[st
 
 def _unescape(text: str) -> str:
     return _OCTAL.sub(lambda match: chr(int(match.group(1), 8)), text) if "\\" in text else text
+
+
+def _table() -> str:
+    """What is mounted, as the machine's mountinfo has it; empty where there is none."""
+    for source in MOUNTINFO:
+        try:
+            with open(source, encoding="utf-8", errors="surrogateescape") as file:
+                return file.read()
+        except OSError:
+            continue
+    return ""

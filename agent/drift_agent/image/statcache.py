@@ -1,156 +1,18 @@
 """What the last scan saw, so that the next one need not read what has not changed.
 
-One binary record a folder, in walk order: the names in it, of each the stat by which a change is known (device,
-inode, size, mtime, ctime: the kernel sets ctime at every change of content or attributes), and its canonical line. A
-scan that finds the same names and stats takes the lines as they are.
-
-An entry that changed within the last two seconds is not trusted: it could change again within the same tick of the
-file system's clock. A cache that belongs to another manifest, or is damaged, is no cache.
+One `stat_record` a folder, in walk order. A scan that finds a folder's own stat takes its names as they are, and one
+that finds the stats of these the lines. A cache that belongs to another manifest, or is damaged, is no cache.
 """
 
 import os
-import struct
-from array import array
-from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-from itertools import accumulate
 from typing import IO, Final
 
-FRESH_NS: Final = 2_000_000_000
-"""How long an entry must have been left alone before its stat is trusted."""
+from drift_agent.image.stat_record import HEAD, STAT_BYTES, Record, Stored
 
-STAT_BYTES: Final = 40
-PLAIN, DESCEND, SINGLE, SINGLE_DESCEND, HIDDEN, HIDDEN_DESCEND = range(6)
-"""How an entry is handed on: within a run of lines; by itself, for it is sealed; not at all, for it is ignored. A
-folder is then entered, or not."""
-ENTERED: Final = frozenset((DESCEND, SINGLE_DESCEND, HIDDEN_DESCEND))
-
-_MAGIC: Final = b"driftline stat cache 1\n"
-_HEAD: Final = struct.Struct("<IIII")
+_MAGIC: Final = b"driftline stat cache 2\n"
 _MAX_PART: Final = 256 << 20
 _COPY: Final = 1 << 20
-
-Stat = tuple[int, int, int, int, int]
-
-
-def stat_key(status: os.stat_result) -> Stat:
-    """The part of a stat that tells a change."""
-    return (
-        status.st_dev,
-        status.st_ino,
-        status.st_size,
-        status.st_mtime_ns,
-        status.st_ctime_ns,
-    )
-
-
-def pack(numbers: list[int]) -> bytes:
-    """The stats of many entries, one behind the other."""
-    try:
-        return array("Q", numbers).tobytes()
-    except OverflowError:  # times before 1970
-        return array("Q", [number & 0xFFFF_FFFF_FFFF_FFFF for number in numbers]).tobytes()
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One folder: the names in it joined by NUL, their stats, how each is handed on, their lines."""
-
-    key: str
-    names: bytes
-    stats: bytes
-    lengths: "array[int]"
-    ways: bytes
-    lines: bytes
-
-    def encode(self) -> bytes:
-        """Its bytes in the file."""
-        key = self.key.encode("utf-8", "surrogateescape")
-        head = _HEAD.pack(len(key), len(self.names), len(self.ways), len(self.lines))
-        return b"".join((head, key, self.names, self.stats, self.lengths.tobytes(), self.ways, self.lines))
-
-    def by_name(self) -> dict[bytes, tuple[bytes, int, bytes]]:
-        """Stat, way and line of each entry."""
-        ends = list(accumulate(self.lengths))
-        return {
-            name: (
-                self.stats[number * STAT_BYTES : (number + 1) * STAT_BYTES],
-                self.ways[number],
-                self.lines[ends[number] - self.lengths[number] : ends[number]],
-            )
-            for number, name in enumerate(self.names.split(b"\0"))
-        }
-
-
-class Stored:
-    """A record as it lies in the file; only what is asked for is taken apart."""
-
-    __slots__ = ("_body", "_count", "_lengths_at", "_names_at", "_stats_at", "begin", "key", "size")
-
-    def __init__(self, begin: int, key_length: int, names_length: int, count: int, body: bytes) -> None:
-        self.begin = begin
-        self.size = _HEAD.size + len(body)
-        self.key = body[:key_length]
-        self._body = body
-        self._count = count
-        self._names_at = key_length
-        self._stats_at = key_length + names_length
-        self._lengths_at = self._stats_at + count * STAT_BYTES
-
-    def holds(self, names: bytes, stats: bytes) -> bool:
-        """Whether it is of just these names, with these stats."""
-        return self._body[self._names_at : self._lengths_at] == names + stats
-
-    @property
-    def ways(self) -> bytes:
-        """How each entry is handed on."""
-        return self._body[self._lengths_at + 4 * self._count : self._lengths_at + 5 * self._count]
-
-    @property
-    def lines(self) -> bytes:
-        """The lines of all entries."""
-        return self._body[self._lengths_at + 5 * self._count :]
-
-    def record(self) -> Record | None:
-        """All of it; None where it does not add up."""
-        lengths = array("I")
-        lengths.frombytes(self._body[self._lengths_at : self._lengths_at + 4 * self._count])
-        names, lines = self._body[self._names_at : self._stats_at], self.lines
-        if sum(lengths) != len(lines) or names.count(b"\0") + 1 != self._count:
-            return None
-        stats = self._body[self._stats_at : self._lengths_at]
-        return Record(self.key.decode("utf-8", "surrogateescape"), names, stats, lengths, self.ways, lines)
-
-    def parts(self) -> Iterator[tuple[int, int, int, bytes]]:
-        """The entries in order, as many plain ones as possible at once: index of the last, its way, how many, lines.
-
-        Nothing where lengths and lines do not add up.
-        """
-        ways, lines = self.ways, self.lines
-        lengths = array("I")
-        lengths.frombytes(self._body[self._lengths_at : self._lengths_at + 4 * self._count])
-        ends = [0, *accumulate(lengths)]
-        if ends[-1] != len(lines):
-            return
-        start = 0
-        for number, way in enumerate(ways):
-            if way == PLAIN:
-                continue
-            if way == DESCEND:  # its line belongs to the run before it
-                yield number, way, number + 1 - start, lines[ends[start] : ends[number + 1]]
-            else:
-                if start < number:
-                    yield number - 1, PLAIN, number - start, lines[ends[start] : ends[number]]
-                yield number, way, 1, lines[ends[number] : ends[number + 1]]
-            start = number + 1
-        if start < len(ways):
-            yield len(ways) - 1, PLAIN, len(ways) - start, lines[ends[start] :]
-
-    def raw(self) -> bytes:
-        """Its bytes in the file."""
-        lines = len(self._body) - self._lengths_at - 5 * self._count
-        return _HEAD.pack(len(self.key), self._stats_at - self._names_at, self._count, lines) + self._body
 
 
 class StatCache:
@@ -270,47 +132,13 @@ class StatCache:
         return self._new
 
 
-class RecordBuilder:
-    """Collects the entries of one folder. What changed after `trusted_before` (Unix time in ns) is to be read again."""
-
-    def __init__(self, trusted_before: int) -> None:
-        self._trusted_before = trusted_before
-        self._names: list[bytes] = []
-        self._stats: list[bytes] = []
-        self._lengths = array("I")
-        self._ways = bytearray()
-        self._lines: list[bytes] = []
-
-    def add(self, name: str, packed: bytes | None, status: Stat, way: int, line: bytes) -> None:
-        """One entry; `packed` is its stat where that was trusted before."""
-        if packed is None:
-            trusted = max(status[3], status[4]) < self._trusted_before
-            packed = pack(list(status)) if trusted else bytes(STAT_BYTES)
-        self._names.append(os.fsencode(name))
-        self._stats.append(packed)
-        self._lengths.append(len(line))
-        self._ways.append(way)
-        self._lines.append(line)
-
-    def record(self, key: str) -> Record:
-        """The record of the folder."""
-        return Record(
-            key,
-            b"\0".join(self._names),
-            b"".join(self._stats),
-            self._lengths,
-            bytes(self._ways),
-            b"".join(self._lines),
-        )
-
-
 def _read(file: IO[bytes], begin: int) -> Stored | None:
     """The next record; None at the end, and where the file is damaged."""
-    head = file.read(_HEAD.size)
-    if len(head) != _HEAD.size:
+    head = file.read(HEAD.size)
+    if len(head) != HEAD.size:
         return None
-    key_length, names_length, count, lines_length = _HEAD.unpack(head)
-    total = key_length + names_length + count * (STAT_BYTES + 5) + lines_length
+    key_length, names_length, count, lines_length = HEAD.unpack(head)
+    total = key_length + STAT_BYTES + names_length + count * (STAT_BYTES + 5) + lines_length
     if total > _MAX_PART:
         return None
     body = file.read(total)

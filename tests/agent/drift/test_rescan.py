@@ -1,7 +1,7 @@
 """A check with a cache says what a check without one says, and reads only what changed."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drift_agent.drift.check import check_tree
-from drift_agent.image import inspect, scan
+from drift_agent.image import inspect, mounts, recall
 from drift_agent.image.policy import Policy, Rule
 from trees import Tree, bake_tree, make_tree
 
@@ -18,6 +18,13 @@ TREE: Tree = {
     "a": "1", "b": {"x": "2", "y": "3"}, "c": None, "d": {"e": {"f": "4"}, "s": {"t": "5"}}, "s1": "6",
     "i": {"drop": "7", "keep": "8"}, "z": "9",
 }  # fmt: skip
+
+
+def set_back(*paths: Path) -> None:
+    """Their mtimes, as whoever covers up would."""
+    for path in paths:
+        os.utime(path, ns=(1, 1))
+
 
 Edit = Callable[[Path], object]
 EDITS: list[Edit] = [
@@ -36,16 +43,34 @@ EDITS: list[Edit] = [
     lambda root: (root / "b").rename(root / "bb") if (root / "b").exists() and not (root / "bb").exists() else None,
     lambda root: (root / "z").chmod(0o4755),
     lambda root: make_tree(root, {"b": {"x": "2"}}),
+    lambda root: (root / "d/e/g").write_text("4"),
+    lambda root: (root / "d/e/f").rename(root / "d/e/g"),
+    lambda root: set_back(root / "d/e", root / "d/e/f"),
+    lambda root: (
+        (root / "i/more/keep").write_text("not kept") if (root / "i/more").is_dir() else (root / "i/more").mkdir()
+    ),
 ]
 
 
 @pytest.fixture
-def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+def trusted() -> Iterator[None]:
     """Everything may be trusted at once: a test cannot set ctimes back."""
-    monkeypatch.setattr(scan, "FRESH_NS", -(10**18))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recall, "FRESH_NS", -(10**18))
+        yield
 
 
-@settings(max_examples=60)
+def next_tick(folder: Path) -> None:
+    """Waits until the clock that stamps files has gone on: what changes now has another ctime than what changed."""
+    hand = folder / "tick"
+    hand.touch()
+    began = os.stat(hand).st_ctime_ns
+    while os.stat(hand).st_ctime_ns == began:
+        hand.touch()
+
+
+@pytest.mark.usefixtures("trusted")
+@settings(max_examples=100)
 @given(st.lists(st.lists(st.sampled_from(range(len(EDITS))), max_size=4), min_size=1, max_size=4))
 def test_whatever_happens_between_rescans_is_found(
     tmp_path_factory: pytest.TempPathFactory, rounds: list[list[int]]
@@ -55,11 +80,13 @@ def test_whatever_happens_between_rescans_is_found(
     cache = str(tmp_path / "cache")
     with bake_tree(root, tmp_path / "m", POLICY) as manifest:
         for edits in [[], *rounds, []]:
+            next_tick(tmp_path)
             for number in edits:
                 try:
                     EDITS[number](root)
                 except FileNotFoundError:
                     continue
+            next_tick(tmp_path)
             cached = check_tree(str(root), manifest, cache=cache)
             plain = check_tree(str(root), manifest)
             assert cached.changes == plain.changes
@@ -67,39 +94,84 @@ def test_whatever_happens_between_rescans_is_found(
             assert cached.scanned == plain.scanned
 
 
-@pytest.mark.usefixtures("trusted")
-def test_an_unchanged_tree_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    root = make_tree(tmp_path / "root", TREE)
-    cache = str(tmp_path / "cache")
-    read: list[int] = []
-    digest = inspect.digest
+class Work:
+    """What a check had to read: sizes of the contents, how many folders it listed."""
 
-    def counted(
-        descriptor: int, size: int, buffer: bytearray | None = None, pace: inspect.Pace | None = None
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.contents: list[int] = []
+        self.listed = 0
+        self._digest, self._names = inspect.digest, inspect.names
+        patch.setattr(inspect, "digest", self._counted_digest)
+        patch.setattr(inspect, "names", self._counted_names)
+
+    def begin(self) -> None:
+        """Counts from nothing."""
+        self.contents, self.listed = [], 0
+
+    def _counted_digest(
+        self, descriptor: int, size: int, buffer: bytearray | None = None, pace: inspect.Pace | None = None
     ) -> tuple[bytes | None, str]:
-        read.append(size)
-        return digest(descriptor, size, buffer, pace)
+        self.contents.append(size)
+        return self._digest(descriptor, size, buffer, pace)
 
-    monkeypatch.setattr(inspect, "digest", counted)
+    def _counted_names(self, descriptor: int) -> list[str]:
+        self.listed += 1
+        return self._names(descriptor)
+
+
+@pytest.mark.usefixtures("trusted")
+def test_an_unchanged_tree_is_neither_listed_nor_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = make_tree(tmp_path / "root", {name: node for name, node in TREE.items() if name != "c"})
+    cache = str(tmp_path / "cache")
+    work = Work(monkeypatch)
     with bake_tree(root, tmp_path / "m", POLICY) as manifest:
-        read.clear()
+        work.begin()
         assert check_tree(str(root), manifest, cache=cache).changes == []
-        assert len(read) == 8
+        assert (len(work.contents), work.listed) == (8, 6)
         (root / "s1").write_text("sealed, and differs from the image ever after")
         check_tree(str(root), manifest, cache=cache)
-        read.clear()
+        work.begin()
         written = os.stat(cache)
         result = check_tree(str(root), manifest, cache=cache)
         assert [change.key for change in result.changes] == ["/s1"]
         assert result.observed == manifest.header.digest
-        assert read == []
+        assert (work.contents, work.listed) == ([], 0)
         assert os.stat(cache) == written
         (root / "b/x").write_text("new")
         assert [change.key for change in check_tree(str(root), manifest, cache=cache).changes] == ["/b/x", "/s1"]
-        assert len(read) == 1
-        read.clear()
+        assert len(work.contents) == 1
+        work.begin()
         check_tree(str(root), manifest, cache=cache, rehash=True)
-        assert len(read) == 8
+        assert (len(work.contents), work.listed) == (8, 6)
+
+
+@pytest.mark.usefixtures("trusted")
+def test_where_a_stat_does_not_tell_every_change_everything_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On FAT, say, whose files have no ctime of their own."""
+    root = make_tree(tmp_path / "root", TREE)
+    monkeypatch.setattr(mounts, "unsteady", lambda: frozenset({os.stat(root).st_dev}))
+    work = Work(monkeypatch)
+    with bake_tree(root, tmp_path / "m", POLICY) as manifest:
+        for _ in range(2):
+            work.begin()
+            assert check_tree(str(root), manifest, cache=str(tmp_path / "cache")).changes == []
+            assert len(work.contents) == 8
+
+
+def test_a_name_that_came_within_the_tick_of_the_last_look_is_seen(tmp_path: Path) -> None:
+    """A folder that changed a moment ago is listed again, even if its stat is what it was."""
+    root = make_tree(tmp_path / "root", {"d": {"a": "1"}})
+    cache = str(tmp_path / "cache")
+    with bake_tree(root, tmp_path / "m") as manifest:
+        assert check_tree(str(root), manifest, cache=cache).changes == []
+        was = {os.stat(path).st_ino: os.stat(path) for path in (root, root / "d")}
+        original = os.fstat
+        (root / "d/b").write_text("2")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "fstat", lambda descriptor: was.get((now := original(descriptor)).st_ino, now))
+            assert [change.key for change in check_tree(str(root), manifest, cache=cache).changes] == ["/d/b"]
 
 
 def test_what_was_just_written_is_read_again(tmp_path: Path) -> None:
@@ -124,7 +196,7 @@ def test_what_was_just_written_is_read_again(tmp_path: Path) -> None:
 def test_a_folder_of_very_many_names_is_checked_without_being_remembered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scan, "MAX_CACHED_NAMES", 3)
+    monkeypatch.setattr(recall, "MAX_NAMES", 3)
     root = make_tree(tmp_path / "root", {"many": {str(number): "" for number in range(5)}, "few": {"x": ""}})
     with bake_tree(root, tmp_path / "m") as manifest:
         for _ in range(2):

@@ -1,9 +1,19 @@
 """Which mounts stand below a root, and which of them the image brings."""
 
+import os
+
 import pytest
 
 from drift_agent.errors import ConfigError
-from drift_agent.image.mounts import Mount, foreign, is_volatile, parse_fstab, parse_given, parse_mountinfo
+from drift_agent.image.mounts import (
+    Mount,
+    foreign,
+    is_volatile,
+    parse_fstab,
+    parse_given,
+    parse_mountinfo,
+    parse_unsteady,
+)
 
 MOUNTINFO = r"""22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
 23 22 0:5 / /proc rw - proc proc rw
@@ -18,6 +28,13 @@ def test_mounts_are_told_as_paths_below_the_root() -> None:
     assert set(parse_mountinfo(MOUNTINFO, "/")) == {"/proc", "/boot", "/srv/with space", "/srvother"}
     assert parse_mountinfo(MOUNTINFO, "/srv") == {"/with space": Mount("/with space", "tmpfs", "tmpfs")}
     assert parse_mountinfo(MOUNTINFO, "/")["/boot"] == Mount("/boot", "vfat", "/dev/vda15")
+
+
+def test_a_device_whose_file_system_has_no_ctime_of_its_own_is_unsteady() -> None:
+    """FAT keeps none, /proc and what a user-space file system says is made up; an odd line is none of a mount."""
+    more = "33 22 0:50 / /mnt rw - fuse.sshfs x rw\n34 22 x:1 / /x rw - vfat x rw\n35 22 0:51 / /tmp rw - tmpfs x rw\n"
+    devices = {os.makedev(254, 1), os.makedev(0, 5), os.makedev(0, 50)}
+    assert parse_unsteady(MOUNTINFO + more) == devices
 
 
 def test_a_fstab_names_the_images_own_mounts() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from drift_agent.errors import InputError
 from drift_agent.image.canonical import decode, encode, key_order
-from drift_agent.image.look import Entry
+from drift_agent.image.entry import Entry
 from drift_agent.image.policy import Policy, Rule
 from drift_agent.image.scan import Scan
 from trees import File, Link, make_tree

@@ -1,0 +1,77 @@
+"""What a scan hands on of one place in the tree, and where it stands while it looks."""
+
+import os
+from dataclasses import dataclass
+
+from drift_agent.image.globs import State
+from drift_agent.image.hashing import Ticket
+from drift_agent.image.policy import Decision
+from drift_agent.image.stat_record import DESCEND, HIDDEN, HIDDEN_DESCEND, PLAIN, SINGLE, SINGLE_DESCEND, Stat
+from drift_agent.model import AttributeValue
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """What a file's entry will be made of, but for its digest."""
+
+    ticket: Ticket
+    status: os.stat_result
+    attributes: dict[str, AttributeValue]
+
+
+class Entry:
+    """One entry of the tree that the policy does not ignore.
+
+    `line` is its canonical line; empty where not even a stat was possible. `error` says what of it could not be read
+    (its content, its list of names), `hidden_below` that the folder was not looked into. While it is `unfinished` its
+    content is being hashed, and it has no line: `Looker.finish` waits for that. A `late` one says what was found out of
+    a folder after its entry was handed on; if nothing is hidden below, it vanished meanwhile, and all below with it.
+    The line of a `postponed` one lacks the digest, for its content was too much to be read now.
+    """
+
+    __slots__ = ("decision", "error", "hidden_below", "key", "late", "line", "postponed", "unfinished")
+
+    def __init__(self, key: str, decision: Decision, line: bytes, error: str = "", hidden_below: bool = False) -> None:
+        self.key = key
+        self.decision = decision
+        self.line = line
+        self.error = error
+        self.hidden_below = hidden_below
+        self.late = self.postponed = False
+        self.unfinished: Unfinished | None = None
+
+
+@dataclass(slots=True)
+class Place:
+    """An open folder: its descriptor (-1 while it is given up), its key, where the policy stands in it.
+
+    `public` says whether every user may pass through it and all folders above.
+    """
+
+    descriptor: int
+    key: str
+    state: State
+    public: bool = True
+
+    def path_of(self, name: str) -> str:
+        """The key of a name in it."""
+        return f"{self.key}/{name}" if self.key != "/" else f"/{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One name as it was looked at: its entry (None where it is ignored), its stat, whether it is to be entered."""
+
+    name: str
+    entry: Entry | None
+    stat: Stat
+    enter: bool = False
+
+    @property
+    def way(self) -> int:
+        """How a cache hands it on."""
+        if self.entry is None:
+            return HIDDEN_DESCEND if self.enter else HIDDEN
+        if self.entry.decision.path_class == "sealed":
+            return SINGLE_DESCEND if self.enter else SINGLE
+        return DESCEND if self.enter else PLAIN

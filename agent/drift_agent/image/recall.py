@@ -1,0 +1,165 @@
+"""What the last scan saw of a folder, put to use in the next one.
+
+A folder whose own stat is unchanged still holds the same names: it is not listed. Names whose stats are unchanged are
+what they were: they are not opened, and come as the lines that they had. What changed within the last two seconds is
+looked at again, for it could change once more within the same tick of the file system's clock.
+"""
+
+import os
+import time
+from collections.abc import Container, Iterator
+from typing import Final
+
+from drift_agent.image import inspect
+from drift_agent.image.canonical import decode
+from drift_agent.image.entry import Entry, Place, Seen
+from drift_agent.image.look import Looker
+from drift_agent.image.policy import Policy
+from drift_agent.image.stat_record import (
+    ENTERED,
+    HIDDEN,
+    HIDDEN_DESCEND,
+    PLAIN,
+    SINGLE,
+    SINGLE_DESCEND,
+    STAT_BYTES,
+    RecordBuilder,
+    Stat,
+    Stored,
+    pack,
+    stat_key,
+)
+from drift_agent.image.statcache import StatCache
+
+FRESH_NS: Final = 2_000_000_000
+"""How long something must have been left alone before its stat is trusted."""
+
+MAX_NAMES: Final = 20_000
+"""A folder of more is not remembered: a record is held in memory whole."""
+
+_NO_STAT: Final[Stat] = (0, 0, 0, 0, 0)
+
+
+class Run:
+    """`count` entries in a row as the last scan saw them: none sealed, none with an error. `lines` are theirs."""
+
+    __slots__ = ("count", "lines")
+
+    def __init__(self, lines: bytes, count: int) -> None:
+        self.lines = lines
+        self.count = count
+
+    def entries(self, policy: Policy) -> Iterator[Entry]:
+        """The same, one by one."""
+        for line in self.lines.splitlines(keepends=True):
+            key = decode(line).key
+            yield Entry(key, policy.decide(key), line)
+
+
+class Recall:
+    """Looks at folders, in walk order, by way of a cache.
+
+    Nothing is remembered of a folder on one of the `unsteady` devices: there a stat does not tell every change.
+    """
+
+    def __init__(self, looker: Looker, cache: StatCache, unsteady: Container[int]) -> None:
+        self._looker = looker
+        self._cache = cache
+        self._unsteady = unsteady
+        self._began = time.time_ns()
+
+    def steps(self, folder: Place) -> Iterator[Entry | Run | str] | Run:
+        """The entries of an open folder, each folder's name behind its entry; one run where nothing is to enter.
+
+        Raises:
+            OSError: it cannot be listed.
+        """
+        status = os.fstat(folder.descriptor)
+        if status.st_dev in self._unsteady:
+            return self._looker.steps(folder, inspect.names(folder.descriptor))
+        own = stat_key(status)
+        stored = self._cache.take(folder.key)
+        if stored is not None and stored.own == pack(own):
+            names = stored.names()
+            if names and _stats(folder.descriptor, names) == stored.stats:
+                self._cache.same()
+                return self._recorded(folder, stored, names) if any(stored.ways) else Run(stored.lines, len(names))
+        return self._renewed(folder, own, stored)
+
+    def _recorded(self, folder: Place, stored: Stored, names: list[str]) -> Iterator[Entry | Run | str]:
+        for number, way, count, lines in stored.parts():
+            if way in (SINGLE, SINGLE_DESCEND):
+                name = names[number]
+                yield Entry(folder.path_of(name), self._looker.verdict(folder.state.child(name))[0], lines)
+            elif lines:
+                yield Run(lines, count)
+            if way in ENTERED:
+                yield names[number]
+
+    def _renewed(self, folder: Place, own: Stat, stored: Stored | None) -> Iterator[Entry | str]:
+        """Lists the folder, looks at what changed, remembers it anew."""
+        names = self._looked_at(folder, inspect.names(folder.descriptor))
+        stats = _stats(folder.descriptor, names) if 0 < len(names) <= MAX_NAMES else b""
+        if not stats:
+            return self._looker.steps(folder, names)
+        record = stored.record() if stored is not None else None
+        known = record.by_name() if record is not None else {}
+        everything: list[tuple[Seen, bytes | None]] = []
+        complete = True
+        for number, name in enumerate(names):
+            now = stats[number * STAT_BYTES : (number + 1) * STAT_BYTES]
+            stat_then, way, line = known.get(name.encode("utf-8", "surrogateescape"), (b"", PLAIN, b""))
+            if stat_then == now:
+                everything.append((self._as_known(folder, name, way, line), now))
+            elif (seen := self._looker.look(folder, name)) is not None:
+                everything.append((seen, None))
+            else:
+                complete = False
+        return self._remembered(folder, own, everything, complete)
+
+    def _remembered(
+        self, folder: Place, own: Stat, everything: list[tuple[Seen, bytes | None]], complete: bool
+    ) -> Iterator[Entry | str]:
+        """Hands everything on; what of it was looked at is waited for, while the rest of the folder is hashed."""
+        # never later than the stats were taken, on a clock that was set back meanwhile neither
+        builder = RecordBuilder(own, min(self._began, time.time_ns()) - FRESH_NS)
+        for seen, trusted in everything:
+            line = b""
+            if seen.entry is not None:
+                self._looker.finish(seen.entry)
+                line = seen.entry.line
+                complete = complete and not seen.entry.error and not seen.entry.hidden_below
+            builder.add(seen.name, trusted, seen.stat, seen.way, line)
+        if complete:
+            self._cache.keep(builder.record(folder.key))
+        for seen, _ in everything:
+            if seen.entry is not None:
+                yield seen.entry
+            if seen.enter:
+                yield seen.name
+
+    def _as_known(self, folder: Place, name: str, way: int, line: bytes) -> Seen:
+        entry = None
+        if way not in (HIDDEN, HIDDEN_DESCEND):
+            entry = Entry(folder.path_of(name), self._looker.verdict(folder.state.child(name))[0], line)
+        return Seen(name, entry, _NO_STAT, way in ENTERED)
+
+    def _looked_at(self, folder: Place, names: list[str]) -> list[str]:
+        """The names that are not ignored with all that may be below."""
+        alike = folder.state.child_of_any(names)
+        if alike is not None:
+            return names if self._looker.is_looked_at(alike) else []
+        return [name for name in names if self._looker.is_looked_at(folder.state.child(name))]
+
+
+def _stats(descriptor: int, names: list[str]) -> bytes:
+    """The stats of these names, packed; nothing where one is gone, or may not be looked at."""
+    numbers: list[int] = []
+    look = os.stat
+    try:
+        for name in names:  # `stat_key` by hand: this is where an unchanged rescan spends its time
+            s = look(name, dir_fd=descriptor, follow_symlinks=False)
+            numbers += (s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns)
+    except OSError:
+        return b""
+    return pack(numbers)
