@@ -12,7 +12,7 @@ import pytest
 
 from drift_agent.errors import DriftlineError
 from drift_agent.status import ask_agent
-from servers import wait_until
+from waiting import PATIENCE, wait_until
 
 DAEMON = [sys.executable, "-I", "-m", "drift_agent.daemon"]
 
@@ -69,7 +69,7 @@ def test_the_daemon_holds_no_command_line_and_no_server_library() -> None:
 def test_a_server_that_is_down_holds_up_neither_start_nor_status_nor_end(
     daemon: subprocess.Popen[str], tmp_path: Path, number: signal.Signals
 ) -> None:
-    wait_until(lambda: is_sampling(tmp_path / "state"), 20, "samples in the spool")
+    wait_until(lambda: is_sampling(tmp_path / "state"), what="samples in the spool")
     status = ask_agent(str(tmp_path / "state"))
     assert status["identity"]["instance"] == "i-1"
     assert status["drift"]["state"] == "unverified"
@@ -78,7 +78,7 @@ def test_a_server_that_is_down_holds_up_neither_start_nor_status_nor_end(
     assert output["last_ack"] is None
     assert "refused" in output["last_error"]
     daemon.send_signal(number)
-    _, log = daemon.communicate(timeout=20)
+    _, log = daemon.communicate(timeout=PATIENCE)
     assert daemon.returncode == 0
     assert "Traceback" not in log
     assert "hunter2" not in log + json.dumps(status)
@@ -87,8 +87,8 @@ def test_a_server_that_is_down_holds_up_neither_start_nor_status_nor_end(
 def test_a_second_agent_on_the_same_state_is_refused(
     daemon: subprocess.Popen[str], config: Path, tmp_path: Path
 ) -> None:
-    wait_until(lambda: is_sampling(tmp_path / "state"), 20, "samples in the spool")
-    second = subprocess.run([*DAEMON, str(config)], capture_output=True, text=True, timeout=20, check=False)
+    wait_until(lambda: is_sampling(tmp_path / "state"), what="samples in the spool")
+    second = subprocess.run([*DAEMON, str(config)], capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert second.returncode == 6
     assert "another agent" in second.stderr
     assert daemon.poll() is None
@@ -98,17 +98,17 @@ def test_what_was_not_acknowledged_is_there_after_a_kill(
     daemon: subprocess.Popen[str], config: Path, tmp_path: Path
 ) -> None:
     state = tmp_path / "state"
-    wait_until(lambda: is_sampling(state), 20, "samples in the spool")
+    wait_until(lambda: is_sampling(state), what="samples in the spool")
     before = ask_agent(str(state))["spool"]["lanes"]["metrics"]["points"]
     daemon.kill()
-    daemon.wait(20)
+    daemon.wait(PATIENCE)
     again = subprocess.Popen([*DAEMON, str(config)], stderr=subprocess.DEVNULL)
     try:
-        wait_until(lambda: is_sampling(state), 20, "samples in the spool")
+        wait_until(lambda: is_sampling(state), what="samples in the spool")
         assert ask_agent(str(state))["spool"]["lanes"]["metrics"]["points"] >= before
     finally:
-        again.terminate()
-        again.wait(20)
+        again.kill()
+        again.wait()
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,9 @@ def test_a_mistake_is_one_sentence_and_64(tmp_path: Path, text: str, message: st
     path = tmp_path / "agent.toml"
     path.write_text(text + '[[outputs]]\nurl = "http://127.0.0.1:9"\n')
     environ = {**os.environ, "DRIFTLINE_AGENT_STATE_DIR": str(tmp_path / "state")}
-    done = subprocess.run([*DAEMON, str(path)], capture_output=True, text=True, env=environ, timeout=20, check=False)
+    done = subprocess.run(
+        [*DAEMON, str(path)], capture_output=True, text=True, env=environ, timeout=PATIENCE, check=False
+    )
     assert done.returncode == 64
     assert message in done.stderr
     assert "Traceback" not in done.stderr

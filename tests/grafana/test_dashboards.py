@@ -14,7 +14,8 @@ from drift_agent.drift.points import Summary, drift_point, item_points
 from drift_agent.line_protocol import Encoder, parse
 from drift_agent.model import Change, Point
 from panels import WIDTH
-from servers import Influxd1, Influxd2, InfluxQLServer, OpenGemini, wait_until
+from servers import Influxd1, Influxd2, InfluxQLServer, OpenGemini
+from waiting import wait_until
 
 HOST: Final = "web-1.example"
 MACHINE: Final = Path(__file__).parents[1] / "data" / "proc" / "debian-12-vm" / "golden.lp"
@@ -103,7 +104,7 @@ def test_every_query_has_data_on_influxdb_2(influxd2: Influxd2) -> None:
 def test_every_query_has_data_on_opengemini(opengemini: OpenGemini) -> None:
     database = feed(opengemini)
     # What it has acknowledged shows bit by bit.
-    wait_until(lambda: without_data(opengemini, database) == [], 20, "data for every query")
+    wait_until(lambda: without_data(opengemini, database) == [], what="data for every query")
 
 
 def test_drifted_instances_alone_are_listed(influxd1: Influxd1) -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from servers import Influxd1, Influxd2, OpenGemini, Server, VictoriaMetrics, wait_until
+from servers import Influxd1, Influxd2, OpenGemini, Server, VictoriaMetrics
+from waiting import wait_until
 
 LINE = "cpu,host=a usage_idle=99.5 1700000000000000000"
 COUNT = "SELECT count(usage_idle) FROM cpu"

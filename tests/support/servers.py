@@ -8,20 +8,23 @@ import itertools
 import json
 import os
 import re
+import secrets
 import signal
 import socket
 import subprocess
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, Self
 
 import requests
 
-START_SECONDS: Final = 60.0
-STOP_SECONDS: Final = 20.0
+from waiting import PATIENCE, wait_until
+
+_given: Final[set[int]] = set()
+"""Every port that this run was told of: no two servers get the same."""
 
 
 class ServerError(AssertionError):
@@ -29,20 +32,22 @@ class ServerError(AssertionError):
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 on which nobody listened a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of 127.0.0.1 on which nobody listened a moment ago, and that the kernel gives to nobody by itself.
 
-
-def wait_until(condition: Callable[[], bool], seconds: float = 10.0, what: str = "the condition") -> None:
-    """Returns as soon as `condition()` holds; fails the test after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{what} did not come true within {seconds:g} s")
-        time.sleep(0.02)
+    A server that comes back to its port must not find the other end of some connection there.
+    """
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = secrets.choice(range(10_000, first)) if first > 11_000 else 0
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            found: int = probe.getsockname()[1]
+        if found not in _given:
+            _given.add(found)
+            return found
 
 
 class Server(ABC):
@@ -103,7 +108,7 @@ class Server(ABC):
                 cwd=self.home,
                 env={**environ, "HOME": str(self.home)},
             )
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + PATIENCE
         while not self.answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
@@ -114,7 +119,7 @@ class Server(ABC):
     def answers(self) -> bool:
         """Whether it serves requests now."""
         try:
-            return self._http.get(self.url + self.ping_path, timeout=2).status_code in (200, 204)
+            return self._http.get(self.url + self.ping_path, timeout=10).status_code in (200, 204)
         except requests.RequestException:
             return False
 
@@ -132,7 +137,7 @@ class Server(ABC):
             return
         process.send_signal(how)
         try:
-            process.wait(STOP_SECONDS)
+            process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -162,7 +167,7 @@ class Server(ABC):
 
     def request(self, method: str, path: str, **options: Any) -> requests.Response:
         """One request to the server, with a timeout; no status is an error here."""
-        options.setdefault("timeout", 30)
+        options.setdefault("timeout", PATIENCE)
         return self._http.request(method, self.url + path, **options)
 
     def demand(self, method: str, path: str, **options: Any) -> requests.Response:

@@ -16,7 +16,8 @@ from typing import Final
 import pytest
 
 import need
-from servers import Influxd1, free_port, wait_until
+from servers import Influxd1, free_port
+from waiting import wait_until
 
 SECONDS: Final = 60 if os.environ.get("CI") == "true" else 20
 ROTATIONS: Final = 3
@@ -93,7 +94,7 @@ def test_counts_are_exact_through_rotations_and_a_kill(tmp_path: Path, influxd1:
     (tmp_path / "agent.toml").write_text(AGENT.format(folder=tmp_path, url=influxd1.url, database=database))
     made: Counter[tuple[str, str]] = Counter()
     with process([program, "-c", str(tmp_path / "nginx.conf")], tmp_path / "nginx.log") as nginx:
-        wait_until(lambda: answers(port), 10, "nginx")
+        wait_until(lambda: answers(port), what="nginx")
         running = agent(tmp_path)
         begun = time.monotonic()
         rotated = 0
@@ -109,7 +110,7 @@ def test_counts_are_exact_through_rotations_and_a_kill(tmp_path: Path, influxd1:
                     running.wait()
                     made += _ask(port, chance, 50)
                     running = agent(tmp_path)
-        wait_until(lambda: _counted(influxd1, database).total() >= made.total(), 30, "every request in the store")
+        wait_until(lambda: _counted(influxd1, database).total() >= made.total(), what="every request in the store")
         running.terminate()
         running.wait(20)
     assert rotated == ROTATIONS

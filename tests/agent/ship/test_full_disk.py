@@ -12,7 +12,8 @@ from drift_agent.config import OutputOptions, SpoolOptions
 from drift_agent.ship.shipper import Shipping
 from drift_agent.ship.spool import Spool
 from fakes import FakeClock
-from servers import Influxd1, wait_until
+from servers import Influxd1
+from waiting import wait_until
 
 T0 = 1_700_000_000_000_000_000
 
@@ -60,9 +61,9 @@ def test_drift_leaves_a_full_disk_logs_pause_and_all_recovers(small_disk: Path, 
     shipping.start()
     shipping.notify("drift")
     try:
-        wait_until(lambda: not any(shipping.status()["outputs"][0]["waiting"].values()), 60, "everything sent")
+        wait_until(lambda: not any(shipping.status()["outputs"][0]["waiting"].values()), what="everything sent")
         (small_disk / "hog").unlink()
-        wait_until(lambda: spool.put({"logs": lines("logs", 0, 500)}, offsets={"a": b"1"}), 10, "logs taken")
+        wait_until(lambda: spool.put({"logs": lines("logs", 0, 500)}, offsets={"a": b"1"}), what="logs taken")
         assert spool.writable
         assert spool.offsets() == {"a": b"1"}
         assert shipping.stop(20)

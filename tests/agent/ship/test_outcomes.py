@@ -19,8 +19,9 @@ from drift_agent.ship.output import Output
 from drift_agent.ship.sender import Sender
 from drift_agent.ship.spool import Spool
 from fakes import FakeClock
-from servers import Influxd1, Influxd2, InfluxQLServer, wait_until
+from servers import Influxd1, Influxd2, InfluxQLServer
 from stub_influx import Reply, StubInflux, answer, drip, drip_body, raw, reset, silence
+from waiting import wait_until
 
 T0 = 1_700_000_000_000_000_000
 

@@ -13,8 +13,9 @@ from drift_agent.config import OutputOptions, SpoolOptions
 from drift_agent.ship.sender import Sender
 from drift_agent.ship.shipper import Shipping, phase
 from drift_agent.ship.spool import Spool
-from servers import Influxd1, Influxd2, InfluxQLServer, VictoriaMetrics, free_port, wait_until
+from servers import Influxd1, Influxd2, InfluxQLServer, VictoriaMetrics, free_port
 from stub_influx import StubInflux, silence
+from waiting import wait_until
 
 T0 = 1_700_000_000_000_000_000
 
@@ -91,7 +92,7 @@ def test_a_server_that_is_down_at_the_start_holds_up_nothing(tmp_path: Path, fre
         spool.put({"metrics": lines(100)})
         wait_until(lambda: shipper.status()["outputs"][0]["last_error"] == "connection refused")
         fresh_influxd1.start()
-        wait_until(lambda: shipper.status()["outputs"][0]["written"] == 100, 30)
+        wait_until(lambda: shipper.status()["outputs"][0]["written"] == 100)
     assert stored(fresh_influxd1, database) == 100
 
 
@@ -142,7 +143,7 @@ def test_a_new_password_is_used_as_soon_as_its_file_has_it(tmp_path: Path, influ
         spool.put({"metrics": lines(10)})
         wait_until(lambda: "401" in str(shipper.status()["outputs"][0]["last_error"]))
         password.write_text(influxd1_auth.password)
-        wait_until(lambda: shipper.status()["outputs"][0]["written"] == 10, 10)
+        wait_until(lambda: shipper.status()["outputs"][0]["written"] == 10)
 
 
 def test_a_stop_cuts_an_exchange_that_gets_no_answer(tmp_path: Path) -> None:

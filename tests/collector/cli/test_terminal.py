@@ -15,6 +15,7 @@ from rich.cells import cell_len
 
 from reports import NOW, drifted, report
 from stores import fill
+from waiting import PATIENCE
 
 COMMAND = [sys.executable, "-c", "from drift_collector.cli import main; main()", "report"]
 SGR = re.compile(r"\x1b\[[0-9;]*m")
@@ -45,7 +46,7 @@ def on_terminal(environment: dict[str, str], columns: int) -> str:
             if not block:
                 break
             written += block
-        assert process.wait(timeout=20) == 2
+        assert process.wait(timeout=PATIENCE) == 2
     os.close(leader)
     return written.decode()
 
@@ -68,7 +69,12 @@ def test_no_color_is_heeded(environment: dict[str, str]) -> None:
 
 def test_a_pipe_gets_plain_whole_lines_however_narrow_the_terminal_says_that_it_is(environment: dict[str, str]) -> None:
     ended = subprocess.run(
-        COMMAND, capture_output=True, encoding="utf-8", env={**environment, "COLUMNS": "20"}, timeout=20, check=False
+        COMMAND,
+        capture_output=True,
+        encoding="utf-8",
+        env={**environment, "COLUMNS": "20"},
+        timeout=PATIENCE,
+        check=False,
     )
     assert ended.returncode == 2
     assert "\x1b" not in ended.stdout

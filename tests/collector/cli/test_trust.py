@@ -15,7 +15,7 @@ from drift_collector.cli.report import register
 from drift_collector.local.agents import AgentProcess, LocalAgent
 from drift_collector.local.sample import write_sample_tree
 from drift_collector.server.collector import Collector, Options
-from servers import wait_until
+from waiting import wait_until
 
 
 class Box:
@@ -56,7 +56,7 @@ class Box:
                 return found.get("state") == wanted and "pending" not in codes(found)  # which is unverified, too
 
             with AgentProcess(agent):
-                wait_until(is_wanted, 15, f"a verdict {wanted}")
+                wait_until(is_wanted, what=f"a verdict {wanted}")
             return found
 
     def _report(self, believed: bool, since: int) -> dict[str, Any]:

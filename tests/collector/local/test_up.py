@@ -13,7 +13,7 @@ from rich.console import Console
 
 from drift_agent.errors import LockHeldError
 from drift_collector.local.up import Home, up
-from servers import wait_until
+from waiting import wait_until
 
 
 class Running:
@@ -42,7 +42,7 @@ class Running:
         return self._path.read_text()
 
     def prints(self, text: str) -> None:
-        wait_until(lambda: text in self.printed, 20, f"{text!r} printed")
+        wait_until(lambda: text in self.printed, what=f"{text!r} printed")
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from drift_collector.store.collector import CollectorStore
 from drift_collector.store.sqlite import SqliteStore
 from reports import NOW, report
 from stores import lines
+from waiting import PATIENCE
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def collector(tmp_path: Path) -> Iterator[Collector]:
      "reports?since=" + "1" * 5_000 + "&until=1", "items?instance=i", "items?instance=i&report=\u0663x"],
 )  # fmt: skip
 def test_a_time_that_is_none_is_refused(collector: Collector, query: str) -> None:
-    answer = requests.get(f"{collector.url}/api/v1/{query}", timeout=10)
+    answer = requests.get(f"{collector.url}/api/v1/{query}", timeout=PATIENCE)
     assert answer.status_code == 400
     assert "must be a time in ns" in answer.json()["error"]
 
@@ -38,15 +39,15 @@ def test_a_time_that_is_none_is_refused(collector: Collector, query: str) -> Non
      b'{"before": 1, "instances": [1]}', b'{"before": 9223372036854775808}', b"[" * 100_000],
 )  # fmt: skip
 def test_a_lookback_that_is_none_is_refused(collector: Collector, body: bytes) -> None:
-    answer = requests.post(f"{collector.url}/api/v1/lookback", data=body, timeout=10)
+    answer = requests.post(f"{collector.url}/api/v1/lookback", data=body, timeout=PATIENCE)
     assert answer.status_code == 400
     assert "the body must be" in answer.json()["error"]
 
 
 def test_every_line_is_json_and_the_last_counts_them(collector: Collector) -> None:
     sent = [report(f"i-{n}", time=NOW) for n in range(1_200)]
-    assert requests.post(collector.url + "/write", data=lines(sent), timeout=10).status_code == 204
-    answer = requests.get(f"{collector.url}/api/v1/reports?since={NOW}&until={NOW}", timeout=10)
+    assert requests.post(collector.url + "/write", data=lines(sent), timeout=PATIENCE).status_code == 204
+    answer = requests.get(f"{collector.url}/api/v1/reports?since={NOW}&until={NOW}", timeout=PATIENCE)
     assert answer.headers["Content-Type"] == "application/x-ndjson"
     *documents, end = map(json.loads, answer.text.splitlines())
     assert {document["instance"] for document in documents} == {each.instance for each in sent}

@@ -5,6 +5,7 @@ import pytest
 from drift_agent.errors import ConfigError, DriftlineError
 from drift_collector.server.auth import is_loopback
 from drift_collector.server.listen import open_listener, parse_listen
+from servers import free_port
 
 
 @pytest.mark.parametrize(
@@ -28,10 +29,10 @@ def test_another_form_is_a_mistake_of_usage(text: str) -> None:
 
 
 def test_a_port_is_had_once() -> None:
-    with open_listener("127.0.0.1", 0) as listener:
-        port = listener.getsockname()[1]
-        with pytest.raises(DriftlineError, match=f"127.0.0.1:{port}: the port is in use"):
-            open_listener("127.0.0.1", port)
+    port = free_port()
+    in_use = pytest.raises(DriftlineError, match=f"127.0.0.1:{port}: the port is in use")
+    with open_listener("127.0.0.1", port), in_use:
+        open_listener("127.0.0.1", port)
     open_listener("127.0.0.1", port).close()
 
 

@@ -14,6 +14,7 @@ from drift_collector.store.collector import CollectorStore
 from drift_collector.store.tokens import Tokens
 from reports import NOW, report
 from servers import Influxd1, free_port
+from waiting import PATIENCE
 
 EVER = 2**63 - 2
 
@@ -39,7 +40,7 @@ def answering(*answers: bytes) -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         listener.close()
-        thread.join(5)
+        thread.join(PATIENCE)
 
 
 def reading(url: str, token: str = "") -> list[object]:

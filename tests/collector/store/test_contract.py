@@ -19,6 +19,7 @@ from drift_collector.store.sqlite_write import SqliteWriter
 from reports import NOW, SECOND, item, report
 from servers import InfluxQLServer
 from stores import lines
+from waiting import PATIENCE
 
 EVER = 2**63 - 2
 
@@ -62,7 +63,7 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]
 
             def post(lines: Iterable[str]) -> None:
                 body = "\n".join(lines).encode()
-                answer = requests.post(f"{collector.url}/write", data=body, timeout=10)
+                answer = requests.post(f"{collector.url}/write", data=body, timeout=PATIENCE)
                 assert answer.status_code == 204, answer.text
 
             yield Backend(store, post)

@@ -13,6 +13,7 @@ from drift_collector.store.influx_init import init_store
 from reports import NOW, report
 from servers import Influxd1, Influxd2, InfluxQLServer, free_port
 from stores import lines
+from waiting import PATIENCE
 
 DAY = 86_400.0
 
@@ -71,7 +72,9 @@ def test_on_2x_the_bucket_and_two_tokens_that_can_nothing_else(influxd2: Influxd
     def write(token: str) -> int:
         body = lines([report("i-1", time=now)])
         headers = {"Authorization": f"Token {token}"}
-        return requests.post(f"{influxd2.url}/write?db={name}", data=body, headers=headers, timeout=10).status_code
+        return requests.post(
+            f"{influxd2.url}/write?db={name}", data=body, headers=headers, timeout=PATIENCE
+        ).status_code
 
     assert write(made.read_token) >= 400
     assert write(made.write_token) == 204
