@@ -15,6 +15,7 @@ from drift_agent.clock import SystemClock
 from drift_agent.config import OutputOptions, SpoolOptions
 from drift_agent.ship.shipper import Shipping
 from drift_agent.ship.spool import Spool
+from waiting import PATIENCE
 
 T0 = 1_700_000_000_000_000_000
 
@@ -34,7 +35,7 @@ def main(folder: Path, url: str, database: str, first: int, last: int) -> int:
             if spool.put({"metrics": [line(n) for n in range(number, number + 5)]}, offsets={"n": b"%d" % number}):
                 put.write(b"".join(b"%d\n" % n for n in range(number, number + 5)))
             time.sleep(0.001)
-    drained = shipping.stop(60)
+    drained = shipping.stop(2 * PATIENCE)
     spool.close()
     return 0 if drained else 1
 

@@ -13,7 +13,7 @@ from drift_agent.ship.shipper import Shipping
 from drift_agent.ship.spool import Spool
 from fakes import FakeClock
 from servers import Influxd1
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 T0 = 1_700_000_000_000_000_000
 
@@ -66,7 +66,7 @@ def test_drift_leaves_a_full_disk_logs_pause_and_all_recovers(small_disk: Path, 
         wait_until(lambda: spool.put({"logs": lines("logs", 0, 500)}, offsets={"a": b"1"}), what="logs taken")
         assert spool.writable
         assert spool.offsets() == {"a": b"1"}
-        assert shipping.stop(20)
+        assert shipping.stop(PATIENCE)
     finally:
         shipping.stop(0)
         spool.close()

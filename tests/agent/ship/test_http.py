@@ -16,6 +16,10 @@ from drift_agent.ship.deadline import Watchdog
 from drift_agent.ship.http import HttpClient, UnreachableError
 from servers import free_port
 from stub_influx import Reply, StubInflux, answer, drip, drip_body, raw, reset, silence
+from waiting import PATIENCE, wait_until
+
+SOON = 30.0
+"""A hundred deadlines: what hung would hang for good, and what is busy is not that slow."""
 
 
 @pytest.fixture
@@ -51,7 +55,7 @@ def test_no_answer_outlasts_the_deadline(reply: Reply, watchdog: Watchdog) -> No
         begin = time.monotonic()
         with pytest.raises(UnreachableError, match="no whole answer"):
             write(server, watchdog, 0.3)
-        assert time.monotonic() - begin < 3
+        assert time.monotonic() - begin < SOON
 
 
 def test_after_a_deadline_the_next_exchange_works(watchdog: Watchdog) -> None:
@@ -59,6 +63,7 @@ def test_after_a_deadline_the_next_exchange_works(watchdog: Watchdog) -> None:
         client = HttpClient(OutputOptions(url=server.url), watchdog, 0.3)
         with pytest.raises(UnreachableError):
             client.exchange("POST", "/write", {}, [b"m v=1 1\n"])
+        client._seconds = PATIENCE
         assert client.exchange("POST", "/write", {}, [b"m v=1 1\n"]).status == 204
         client.close()
 
@@ -71,7 +76,7 @@ def test_another_thread_can_end_an_exchange_for_good(watchdog: Watchdog) -> None
         for _ in range(2):
             with pytest.raises(UnreachableError, match="the agent stops"):
                 client.exchange("POST", "/write", {}, [b"m v=1 1\n"])
-        assert time.monotonic() - begin < 3
+        assert time.monotonic() - begin < SOON
         client.close()
 
 
@@ -116,7 +121,7 @@ def test_redirects_and_cookies_are_not_followed(watchdog: Watchdog) -> None:
 def test_an_endless_answer_is_read_to_a_bound(watchdog: Watchdog) -> None:
     def flood(connection: socket.socket, closing: threading.Event) -> bool:
         connection.sendall(b"HTTP/1.1 400 Bad\r\n\r\n")
-        connection.settimeout(5)
+        connection.settimeout(PATIENCE)
         while not closing.is_set():
             connection.sendall(b"x" * 65536)
         return False
@@ -186,7 +191,7 @@ class TlsInflux(StubInflux):
         return super().url.replace("http:", "https:")
 
     def wrap(self, connection: socket.socket) -> socket.socket:
-        connection.settimeout(5)
+        connection.settimeout(PATIENCE)
         return self._context.wrap_socket(connection, server_side=True)
 
 
@@ -228,7 +233,7 @@ def test_the_deadline_holds_under_tls(certificates: Path, watchdog: Watchdog) ->
         begin = time.monotonic()
         with pytest.raises(UnreachableError, match="no whole answer"):
             client.exchange("POST", "/write", {}, [b"m v=1 1\n"])
-        assert time.monotonic() - begin < 3
+        assert time.monotonic() - begin < SOON
         client.close()
 
 
@@ -238,7 +243,7 @@ def test_the_deadline_holds_for_a_handshake_that_never_ends(watchdog: Watchdog) 
         begin = time.monotonic()
         with pytest.raises(UnreachableError):
             client.exchange("POST", "/write", {}, [b"m v=1 1\n"])
-        assert time.monotonic() - begin < 3
+        assert time.monotonic() - begin < SOON
         client.close()
 
 
@@ -251,7 +256,4 @@ def test_no_descriptor_is_left_behind(watchdog: Watchdog) -> None:
         before = descriptors()
         for _ in range(20):
             write(server, watchdog)
-        deadline = time.monotonic() + 5
-        while descriptors() > before + 2 and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert descriptors() <= before + 2
+        wait_until(lambda: descriptors() <= before + 2, what="the descriptors given back")
