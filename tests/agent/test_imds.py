@@ -7,7 +7,9 @@ from threading import Thread
 
 import pytest
 
+from drift_agent import imds
 from drift_agent.imds import Session, fetch_from
+from waiting import PATIENCE
 
 
 class Service(BaseHTTPRequestHandler):
@@ -47,8 +49,9 @@ def port() -> Iterator[int]:
     server.server_close()
 
 
-def test_it_gives_what_is_there_and_none_for_the_rest(port: int) -> None:
-    session = Session(lambda *request: fetch_from("127.0.0.1", port, *request), time.monotonic() + 5)
+def test_it_gives_what_is_there_and_none_for_the_rest(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(imds, "REQUEST_SECONDS", PATIENCE)
+    session = Session(lambda *request: fetch_from("127.0.0.1", port, *request), time.monotonic() + PATIENCE)
     assert session.reachable
     assert session.get("meta-data/instance-id") == "i-0abc"
     assert session.get("meta-data/spot/instance-action") is None
@@ -57,6 +60,6 @@ def test_it_gives_what_is_there_and_none_for_the_rest(port: int) -> None:
 
 
 def test_nobody_there_is_no_error() -> None:
-    session = Session(lambda *request: fetch_from("127.0.0.1", 1, *request), time.monotonic() + 1)
+    session = Session(lambda *request: fetch_from("127.0.0.1", 1, *request), time.monotonic() + PATIENCE)
     assert not session.reachable
     assert session.get("meta-data/instance-id") is None

@@ -19,6 +19,7 @@ from drift_agent.identity import Identity
 from drift_agent.model import Change, Point, Unreadable
 from fakes import FakeClock
 from looks import FakeComparison, InlineExecutor, modified
+from waiting import PATIENCE
 
 IDENTITY = Identity("i-1", "web-1", "web@1", "default", "boot-1", machine="m-1")
 KEY = Change("file", "/etc/ssh/ssh_host_key", "added", "sealed", actual={"sha256": "first"})
@@ -101,7 +102,7 @@ class Bench:
 
     def wait_for(self, holds: Callable[[], bool]) -> None:
         """Steps without the clock until a scan of another thread was taken."""
-        deadline = time.monotonic() + 10.0
+        deadline = time.monotonic() + PATIENCE
         while not holds():
             assert time.monotonic() < deadline
             time.sleep(0.001)
@@ -189,12 +190,12 @@ def test_while_a_long_scan_runs_it_goes_on_saying_and_looking(bench: Bench) -> N
 
     def be_long() -> None:
         scanning.set()
-        assert go_on.wait(10.0)
+        assert go_on.wait(PATIENCE)
 
     bench.image.during_scan = be_long
     bench.clock.advance(900.0)
     bench.detector.step()
-    assert scanning.wait(10.0)
+    assert scanning.wait(PATIENCE)
     before = len(bench.said)
     bench.pass_time(120)
     assert len(bench.said) - before == 2
@@ -215,11 +216,11 @@ def test_while_the_first_scan_runs_it_looks_already(bench: Bench) -> None:
 
     def be_long() -> None:
         scanning.set()
-        assert go_on.wait(10.0)
+        assert go_on.wait(PATIENCE)
 
     bench.image.during_scan = be_long
     bench.detector.step()
-    assert scanning.wait(10.0)
+    assert scanning.wait(PATIENCE)
     bench.image.changes = [modified("/etc/motd")]
     bench.touch("/etc/motd")
     assert bench.last.fields["state"] == "pending"
@@ -471,26 +472,26 @@ def test_once_looks_and_says_and_ends(bench: Bench) -> None:
 
 
 def test_run_ends_promptly_in_mid_scan_and_leaves_no_thread(bench: Bench) -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     stop, scanning = Event(), Event()
     bench.detector.close()
     bench.start(threaded=True)
 
     def wait_to_be_stopped() -> None:
         scanning.set()
-        stop.wait(10.0)
+        stop.wait(PATIENCE)
 
     bench.image.during_scan = wait_to_be_stopped
     thread = Thread(target=bench.detector.run, args=(stop,))
     thread.start()
-    assert scanning.wait(10.0)
+    assert scanning.wait(PATIENCE)
     stop.set()
     bench.detector.wake()
-    thread.join(5.0)
+    thread.join(PATIENCE)
     assert not thread.is_alive()
     assert bench.watcher.stopped
     assert bench.last.fields["state"] == "pending"
-    assert threading.active_count() == before
+    assert set(threading.enumerate()) <= before
 
 
 def test_a_watcher_that_cannot_watch_is_degraded(bench: Bench) -> None:

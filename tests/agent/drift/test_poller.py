@@ -7,6 +7,7 @@ import pytest
 
 from drift_agent.clock import SystemClock
 from drift_agent.drift.poller import Poller
+from waiting import PATIENCE
 
 
 def test_answers_wait_in_order_until_they_are_taken() -> None:
@@ -16,7 +17,7 @@ def test_answers_wait_in_order_until_they_are_taken() -> None:
     poller.start()
     taken: list[int] = []
     while len(taken) < 3:
-        assert woken.wait(5.0)
+        assert woken.wait(PATIENCE)
         woken.clear()
         taken += poller.take()
     poller.stop()
@@ -28,14 +29,15 @@ def test_it_ends_while_it_is_asked() -> None:
 
     def look(stop: Event) -> None:
         asked.set()
-        stop.wait(30.0)
+        assert stop.wait(PATIENCE)
 
-    before = threading.active_count()
+    before = set(threading.enumerate())
     poller = Poller("slow", look, 1.0, SystemClock(), lambda: None)
     poller.start()
-    assert asked.wait(5.0)
+    assert asked.wait(PATIENCE)
     poller.stop()
-    assert threading.active_count() == before
+    assert set(threading.enumerate()) <= before
+    assert poller.take() == [None]
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

@@ -13,6 +13,7 @@ from drift_agent.image.inspect import ReadStoppedError
 from drift_agent.image.policy import Policy
 from drift_agent.image.scan import Scan
 from trees import make_tree
+from waiting import PATIENCE
 
 
 def digest(text: str) -> str:
@@ -68,7 +69,7 @@ def test_nothing_is_left_open(tmp_path: Path) -> None:
                 del entries
             else:
                 assert len(list(entries)) == 61
-        assert set(os.listdir("/proc/self/fd")) == before
+        assert set(os.listdir("/proc/self/fd")) <= before
 
 
 def test_a_scan_with_threads_says_what_one_without_says(tmp_path: Path) -> None:
@@ -95,10 +96,10 @@ def test_it_ends_within_a_block_of_what_it_reads(tmp_path: Path) -> None:
     reading = Event()
     hasher = Hasher(pace=lambda _: reading.set())
     assert hasher.submit(*sparse(tmp_path / "f")) is not None
-    assert reading.wait(10.0)
+    assert reading.wait(PATIENCE)
     began = time.monotonic()
     hasher.close()
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < PATIENCE  # a block is read within milliseconds, the file within minutes
 
 
 def test_who_sets_the_pace_ends_what_is_read_in_any_thread(tmp_path: Path) -> None:
@@ -115,4 +116,4 @@ def test_who_sets_the_pace_ends_what_is_read_in_any_thread(tmp_path: Path) -> No
             hasher.result(ticket)
         with Scan(str(tmp_path), Policy.of([]), hasher=hasher, pace=stop) as scan, pytest.raises(ReadStoppedError):
             list(scan.entries())
-    assert set(os.listdir("/proc/self/fd")) == before
+    assert set(os.listdir("/proc/self/fd")) <= before

@@ -1,8 +1,9 @@
 """The runner: what is due, what fails, what hangs."""
 
+import threading
 import time
 from collections.abc import Iterable
-from threading import Event, active_count
+from threading import Event
 
 import pytest
 
@@ -10,10 +11,11 @@ from drift_agent.config import MetricsOptions
 from drift_agent.errors import ConfigError
 from drift_agent.metrics import METRIC_NAMES, METRICS
 from drift_agent.metrics.metric import Context, Gatherer, Metric, MetricOptions
-from drift_agent.metrics.runner import Runner, chosen
+from drift_agent.metrics.runner import Runner, _Pass, chosen
 from drift_agent.model import FieldValue, Point
 from drift_agent.schema import Field, Measurement
 from fakes import FakeClock
+from waiting import PATIENCE, wait_until
 
 STAMP = 1_700_000_000_400_000_000
 
@@ -105,23 +107,35 @@ def test_a_point_of_the_wrong_type_never_leaves() -> None:
     assert runner.stats["a"].metrics_rejected == 1
 
 
-def test_one_that_hangs_is_left_out_until_it_answers_and_said_so(caplog: pytest.LogCaptureFixture) -> None:
-    release, answered = Event(), Event()
+def test_one_that_hangs_is_left_out_until_it_answers_and_said_so(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, release, answered = Event(), Event(), Event()
 
     def hang(time: int, _: float) -> Iterable[Point]:
-        release.wait(30)
+        asked.set()
+        release.wait(PATIENCE)
         answered.set()
         return [Point("b", {}, {"value": 1}, time)]
 
+    def patience_ends_with_b(todo: _Pass, _: float) -> bool:
+        def is_at_b() -> bool:
+            left = todo.jobs[len(todo.results) :]
+            return bool(left) and left[0].name == "b" and asked.is_set() and not release.is_set()
+
+        wait_until(lambda: not todo.done.empty() or is_at_b())
+        return not todo.done.empty()
+
+    monkeypatch.setattr("drift_agent.metrics.runner._is_done", patience_ends_with_b)
     metrics = [metric("a", steady("a")), metric("b", hang), metric("c", steady("c"))]
-    runner = Runner(MetricsOptions(), 1, FakeClock(), metrics=metrics, patience=0.5)
+    runner = Runner(MetricsOptions(), 1, FakeClock(), metrics=metrics)
     assert names(runner.gather(STAMP, 0.0)) == ["a", "c"]
     assert names(runner.gather(STAMP, 1.0)) == ["a", "c"]
     assert runner.stats["b"].gather_timeouts == 2
     assert "metric b has not answered" in caplog.text
     release.set()
-    assert answered.wait(10)
-    deadline = time.monotonic() + 20
+    assert answered.wait(PATIENCE)
+    deadline = time.monotonic() + PATIENCE
     second = 2.0
     while names(runner.gather(STAMP, second)) != ["a", "b", "c"]:
         assert time.monotonic() < deadline
@@ -130,16 +144,13 @@ def test_one_that_hangs_is_left_out_until_it_answers_and_said_so(caplog: pytest.
 
 
 def test_close_ends_the_thread() -> None:
-    before = active_count()
+    before = set(threading.enumerate())
     runner = Runner(MetricsOptions(), 1, FakeClock(), metrics=[metric("a", steady("a"))])
     runner.gather(STAMP, 0.0)
+    assert len(set(threading.enumerate()) - before) == 1
     runner.close()
     runner.close()
-    for _ in range(1000):
-        if active_count() == before:
-            break
-        Event().wait(0.01)
-    assert active_count() == before
+    wait_until(lambda: set(threading.enumerate()) <= before, what="the end of the thread")
 
 
 def test_enable_adds_to_the_defaults_and_disable_takes_away() -> None:
