@@ -37,14 +37,18 @@ SECTIONS: Final[Mapping[str, type]] = {
 }
 FORMS: Final = {
     "text": "string",
+    "name": "string",
+    "path": "path",
     "texts": "list of strings",
     "duration": "duration",
     "size": "size",
     "capacity": "size",
     "rate": "whole number",
     "tags": "table of strings",
+    "routes": "table of strings",
     "lanes": "list of lanes",
     "http_url": "address",
+    "server_url": "address",
     "urls": "list of addresses",
     "boolean": "true or false",
 }

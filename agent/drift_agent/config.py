@@ -22,29 +22,49 @@ def as_text(value: object) -> str:
     return value
 
 
-def as_duration(value: object) -> float:
-    seconds = parse_duration(as_text(value))
-    if not 0 < seconds <= 366 * 86400:
-        raise ValueError("must be longer than 0s and at most 366d")
-    return seconds
+def as_name(value: object) -> str:
+    """What stands in tags, requests and terminals: one line of text."""
+    text = as_text(value)
+    if not text.isprintable():
+        raise ValueError("must not hold control characters")
+    return text
 
 
-def _at_most(limit: float, text: str) -> Parser:
-    """A duration with a limit of its own: how long silence may pass for health is not for a host to choose."""
+def as_path(value: object) -> str:
+    """The agent is started from anywhere: a relative path would be another one each time."""
+    text = as_text(value)
+    if not text.startswith("/") or "\0" in text:
+        raise ValueError("must be a path that begins with /")
+    return text
+
+
+def _duration(least: str, most: str) -> Parser:
+    """A duration with limits, both included.
+
+    How long silence may pass for health is not for a host to choose, nor how often it may ask for everything at once.
+    """
+    shortest, longest = parse_duration(least), parse_duration(most)
 
     def duration(value: object) -> float:
-        seconds = as_duration(value)
-        if seconds > limit:
-            raise ValueError(f"must be at most {text}")
+        if not isinstance(value, str):
+            raise ValueError("must be a duration such as '10s' or '1h30m'")
+        seconds = parse_duration(value)
+        if not shortest <= seconds <= longest:
+            raise ValueError(f"must be at least {least} and at most {most}")
         return seconds
 
     return duration
 
 
+as_interval: Final = _duration("100ms", "366d")
+
+
 def as_size(value: object) -> int:
-    size = value if isinstance(value, int) and not isinstance(value, bool) else parse_size(as_text(value))
-    if size < 0:
-        raise ValueError("must not be negative")
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError("must be a number of bytes, or a size such as '64MiB'")
+    size = value if isinstance(value, int) else parse_size(value)
+    if not 0 <= size < 1 << 60:
+        raise ValueError("must not be negative, nor beyond any disk")
     return size
 
 
@@ -91,12 +111,34 @@ def as_lanes(value: object) -> tuple[Lane, ...]:
 
 def as_http_url(value: object) -> str:
     text = as_text(value)
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(text)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # the port is no number, a bracket is open
+        sound = False
+    if not sound or any(char.isspace() or not char.isprintable() for char in text):
         raise ValueError("must be an address such as 'http://influxdb.example:8086'")
     if parts.username or parts.password:
         raise ValueError("must not hold credentials: use token, token_file, or username and password_file")
     return text.rstrip("/")
+
+
+def as_server_url(value: object) -> str:
+    """Where requests are made: their paths and queries are put behind it."""
+    text = as_http_url(value)
+    if "?" in text or "#" in text:
+        raise ValueError("must end before the '?': database, org, token and the like are keys of their own")
+    return text
+
+
+def as_routes(value: object) -> dict[str, str]:
+    """Values of a tag, in the order in which they are tried."""
+    if not isinstance(value, dict) or not all(isinstance(part, str) and part for part in value.values()):
+        raise ValueError('must be a table of expressions, such as { api = "/api/" }')
+    for name in value:
+        if not name or not name.isprintable():
+            raise ValueError(f"{name!r} cannot be the name of a route")
+    return dict(value)
 
 
 def as_boolean(value: object) -> bool:
@@ -119,17 +161,17 @@ def option(default: object, parse: Parser, help_: str) -> Any:  # noqa: ANN401 (
 class AgentOptions:
     """`[agent]`"""
 
-    interval: float = option(10.0, as_duration, "how often metrics are gathered")
+    interval: float = option(10.0, as_interval, "how often metrics are gathered")
     report_interval: float = option(
-        60.0, _at_most(3600, "1h"), "how often a `drift` point is sent when nothing changes"
+        60.0, _duration("1s", "1h"), "how often a `drift` point is sent when nothing changes"
     )
     flush_interval: float = option(
-        0.0, as_duration, "how often metrics and logs are sent; drift goes at once (interval)"
+        0.0, as_interval, "how often metrics and logs are sent; drift goes at once (interval)"
     )
-    state_dir: str = option("/var/lib/driftline", as_text, "folder of state.db, spool.db and the stat cache")
-    host: str = option("", as_text, "value of the tag `host` (hostname, or the instance where that is the baked one)")
-    instance: str = option("", as_text, "value of the tag `instance` (the cloud's id, or a hash of machine-id)")
-    group: str = option("default", as_text, "value of the tag `group`")
+    state_dir: str = option("/var/lib/driftline", as_path, "folder of state.db, spool.db and the stat cache")
+    host: str = option("", as_name, "value of the tag `host` (hostname, or the instance where that is the baked one)")
+    instance: str = option("", as_name, "value of the tag `instance` (the cloud's id, or a hash of machine-id)")
+    group: str = option("default", as_name, "value of the tag `group`")
     tags: Mapping[str, str] = option({}, as_tags, "further tags on metrics and logs; few, and bounded")
 
 
@@ -137,11 +179,13 @@ class AgentOptions:
 class ImageOptions:
     """`[image]`"""
 
-    root: str = option("/", as_text, "the root that is compared")
-    manifest: str = option("/usr/lib/driftline/manifest.jsonl", as_text, "the manifest baked with the image")
-    scan_interval: float = option(900.0, _at_most(86400, "24h"), "how often everything is looked at again")
-    rehash_interval: float = option(86400.0, as_duration, "how often unchanged files are hashed again all the same")
-    settle: float = option(600.0, _at_most(3600, "1h"), "how long the seal waits for cloud-init")
+    root: str = option("/", as_path, "the root that is compared")
+    manifest: str = option("/usr/lib/driftline/manifest.jsonl", as_path, "the manifest baked with the image")
+    scan_interval: float = option(900.0, _duration("1s", "24h"), "how often everything is looked at again")
+    rehash_interval: float = option(
+        86400.0, _duration("1s", "366d"), "how often unchanged files are hashed again all the same"
+    )
+    settle: float = option(600.0, _duration("100ms", "1h"), "how long the seal waits for cloud-init")
     watch: bool = option(True, as_boolean, "watch for changes between scans")
     files_per_second: int = option(0, as_rate, "limit of a scan; 0 is unlimited")
     bytes_per_second: int = option(0, as_size, "limit of a scan's hashing; 0 is unlimited")
@@ -162,23 +206,23 @@ class SpoolOptions:
     """`[spool]`"""
 
     max_bytes: int = option(256 << 20, _capacity, "cap of what waits; its files stay below 1.5 times that")
-    max_age: float = option(7 * 86400.0, as_duration, "what is older is dropped, and counted")
+    max_age: float = option(7 * 86400.0, _duration("1s", "366d"), "what is older is dropped, and counted")
 
 
 @dataclass(frozen=True, slots=True)
 class LogOptions:
     """`[[logs]]`"""
 
-    path: str = option("", as_text, "glob of the files to follow")
+    path: str = option("", as_path, "glob of the files to follow")
     journal: bool = option(False, as_boolean, "follow the systemd journal instead of files")
     format: str = option("syslog", as_text, "a format's name, or an nginx log_format (anything that holds `$`)")
-    name: str = option("", as_text, "measurement, or the tag `log` of access logs (the file's stem)")
+    name: str = option("", as_name, "measurement, or the tag `log` of access logs (the file's stem)")
     tags: tuple[str, ...] = option((), as_texts, "JSON keys, or named groups, that become tags")
     from_: str = option("auto", as_text, "auto, beginning or end: where files start that are there at the first start")
     pattern: str = option("", as_text, 'expression of `format = "regex"`; elsewhere, of the only messages that count')
     multiline_start: str = option("", as_text, "regular expression of a record's first line")
     time_key: str = option("", as_text, "JSON key that holds the time")
-    routes: Mapping[str, str] = option({}, as_tags, "route = regular expression of the paths that belong to it")
+    routes: Mapping[str, str] = option({}, as_routes, "route = regular expression of the paths that belong to it")
     severities: tuple[str, ...] = option((), as_texts, "severities whose raw lines are shipped (all)")
 
 
@@ -186,11 +230,11 @@ class LogOptions:
 class OutputOptions:
     """`[[outputs]]`"""
 
-    url: str = option("", as_http_url, "where to send; required")
-    name: str = option("", as_text, "what to call it in status and metrics (host:port)")
-    database: str = option("driftline", as_text, "database of `/write`")
-    org: str = option("", as_text, "organisation; with it, `/api/v2/write` is used")
-    bucket: str = option("", as_text, "bucket (the database's name)")
+    url: str = option("", as_server_url, "where to send; required")
+    name: str = option("", as_name, "what to call it in status and metrics (host:port)")
+    database: str = option("driftline", as_name, "database of `/write`")
+    org: str = option("", as_name, "organisation; with it, `/api/v2/write` is used")
+    bucket: str = option("", as_name, "bucket (the database's name)")
     token: str = option("", as_text, "token; better a token_file")
     token_file: str = option("", as_text, "file that holds the token; read again when it changes")
     username: str = option("", as_text, "user of InfluxDB 1.x")

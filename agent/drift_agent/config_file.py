@@ -4,7 +4,7 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, Field, dataclass, fields
 from typing import Any, Final, TypeVar
@@ -53,7 +53,9 @@ def load(path: str | None, environ: Mapping[str, str], known_metrics: Mapping[st
         tables: Table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{source.path}: not TOML: {error}") from None
-    origins = _apply_environment(tables, environ)
+    except RecursionError:
+        raise ConfigError(f"{source.path}: not TOML that can be read: its values are nested too deep") from None
+    origins = _apply_environment(tables, environ, known_metrics or {})
     return _build(_Reader(source, origins), tables, known_metrics)
 
 
@@ -106,7 +108,7 @@ class _Reader:
     def error(self, section: str, index: int | None, key: str, problem: str) -> ConfigError:
         variable = self.origins.get((section, index, key))
         if variable is not None:
-            return ConfigError(f"environment variable {variable}: {problem}")
+            return ConfigError(f"environment variable {variable} {problem}")
         line = self.source.line_of(section, index, key)
         place = f"{self.source.path}, line {line}: " if line else f"{self.source.path}: " if self.source.path else ""
         list_ = f"[{index}]" if index is not None else ""
@@ -151,7 +153,7 @@ def _key_of(item: Field[Any]) -> str:
 
 
 def _may_hold_a_secret(key: str, value: object) -> bool:
-    return any(word in key for word in ("token", "password", "key")) or "@" in str(value)
+    return any(word in key for word in ("token", "password", "key")) or any(mark in str(value) for mark in "@?")
 
 
 def _suggest(key: str, allowed: Sequence[str]) -> str:
@@ -188,7 +190,7 @@ def _read_list(reader: _Reader, cls: type[T], section: str, value: object) -> tu
 def _read_metrics(reader: _Reader, table: object, known: Mapping[str, type] | None) -> MetricsOptions:
     if not isinstance(table, dict):
         raise reader.error("metrics", None, "", "must be a table: write [metrics]")
-    own = {name: part for name, part in table.items() if isinstance(part, dict)}
+    own = {name: part for name, part in table.items() if isinstance(part, dict) or name in (known or ())}
     plain = reader.read(MetricsOptions, "metrics", {name: part for name, part in table.items() if name not in own})
     if known is not None:
         for key, names in (("enable", plain.enable), ("disable", plain.disable), ("", tuple(own))):
@@ -215,7 +217,9 @@ def _validate(reader: _Reader, config: Config) -> None:
         if label in labels[:index]:
             raise reader.error("outputs", index, "name", f"is missing: two outputs are called {label!r}")
     for index, log in enumerate(config.logs):
-        if bool(log.path) == log.journal:
+        if log.path and log.journal:
+            raise reader.error("logs", index, "journal", "stands beside path: a section follows one of the two")
+        if not log.path and not log.journal:
             raise reader.error("logs", index, "path", "or journal = true: one of the two must be given")
         if log.from_ not in LOG_STARTS:
             raise reader.error("logs", index, "from", f"must be one of {', '.join(LOG_STARTS)}")
@@ -224,7 +228,9 @@ def _validate(reader: _Reader, config: Config) -> None:
 # ------------------------------------------------------------------------------------------- environment
 
 
-def _apply_environment(tables: Table, environ: Mapping[str, str]) -> dict[tuple[str, int | None, str], str]:
+def _apply_environment(
+    tables: Table, environ: Mapping[str, str], metrics: Iterable[str]
+) -> dict[tuple[str, int | None, str], str]:
     """Puts `DRIFTLINE_SECTION_KEY` and `DRIFTLINE_LIST_N_KEY` into `tables`; says which value came from where.
 
     Variables that begin with no section's name belong to other commands (`DRIFTLINE_TOKEN`) and are left alone.
@@ -234,7 +240,10 @@ def _apply_environment(tables: Table, environ: Mapping[str, str]) -> dict[tuple[
         if not variable.startswith(PREFIX):
             continue
         section, _, rest = variable.removeprefix(PREFIX).lower().partition("_")
-        if section in _TABLES and rest:
+        if section == "metrics" and rest and rest not in {_key_of(item) for item in fields(MetricsOptions)}:
+            name, key = _set_in_metric(tables, rest, environ[variable], variable, metrics)
+            origins |= {("metrics", None, name): variable, (f"metrics.{name}", None, key): variable}
+        elif section in _TABLES and rest:
             _set_in_table(tables, section, rest, environ[variable], variable)
             origins[(section, None, rest)] = variable
         elif section in _LISTS:
@@ -250,14 +259,20 @@ def _set_in_table(tables: Table, section: str, key: str, text: str, variable: st
     table = tables.setdefault(section, {})
     if not isinstance(table, dict):
         raise ConfigError(f"environment variable {variable}: {section} is not a table in the file")
-    if section == "metrics" and key not in {_key_of(item) for item in fields(MetricsOptions)}:
-        name, _, own_key = key.partition("_")
-        own = table.setdefault(name, {})
-        if not own_key or not isinstance(own, dict):
-            raise ConfigError(f"environment variable {variable}: write {PREFIX}METRICS_NAME_KEY")
-        own[own_key] = _value(text)
-        return
     table[key] = _coerce(_TABLES[section], key, text)
+
+
+def _set_in_metric(tables: Table, rest: str, text: str, variable: str, metrics: Iterable[str]) -> tuple[str, str]:
+    """Sets `[metrics.NAME]` from `NAME_KEY`; both may hold underscores. Returns name and key."""
+    known = max((name for name in metrics if rest.startswith(f"{name}_")), key=len, default="")
+    name = known or rest.partition("_")[0]
+    key = rest.removeprefix(name).removeprefix("_")
+    table = tables.setdefault("metrics", {})
+    own = table.setdefault(name, {}) if isinstance(table, dict) else None
+    if not key or not isinstance(own, dict):
+        raise ConfigError(f"environment variable {variable}: write {PREFIX}METRICS_NAME_KEY")
+    own[key] = _value(text)
+    return name, key
 
 
 def _set_in_list(tables: Table, section: str, index: int, key: str, text: str, variable: str) -> None:

@@ -93,24 +93,36 @@ from = "end"
     [
         ('[agent]\nintervall = "1s"', "line 2: agent.intervall is not a key here; did you mean 'interval'?"),
         ('[agent]\n\ninterval = "1 s"', "line 3: agent.interval = '1 s': '1 s' is not a duration"),
-        ("[agent]\ninterval = 5", "line 2: agent.interval = 5: must be a string"),
-        ('[agent]\ninterval = "0s"', "must be longer than 0s"),
-        ('[agent]\nreport_interval = "2h"', "must be at most 1h"),
-        ('[image]\nscan_interval = "25h"', "must be at most 24h"),
-        ('[image]\nsettle = "366d"', "must be at most 1h"),
+        ("[agent]\ninterval = 5", "line 2: agent.interval = 5: must be a duration such as '10s'"),
+        ('[agent]\ninterval = "0s"', "must be at least 100ms"),
+        ('[agent]\nreport_interval = "1ms"', "must be at least 1s"),
+        ('[agent]\nstate_dir = "state"', "state_dir = 'state': must be a path that begins with /"),
+        ('[agent]\nhost = "a\\u001b[2J"', "must not hold control characters"),
+        ('[agent]\nreport_interval = "2h"', "and at most 1h"),
+        ('[image]\nscan_interval = "25h"', "and at most 24h"),
+        ('[image]\nsettle = "366d"', "and at most 1h"),
         ("[agnt]\n", "agnt is not a section; did you mean 'agent'?"),
         ('[[outputs]]\nurl = "influx:8086"', "line 2: outputs[0].url = 'influx:8086': must be an address such as"),
         ('[[outputs]]\nurl = "http://u:p@h"', "must not hold credentials"),
+        ('[[outputs]]\nurl = "http://h:80a"', "line 2: outputs[0].url = 'http://h:80a': must be an address such as"),
+        ('[[outputs]]\nurl = "http://[::1"', "must be an address such as"),
+        ('[[outputs]]\nurl = "http://h:1/?p=hidden"', "line 2: outputs[0].url must end before the '?'"),
         ('[[outputs]]\nlanes = ["drift"]', "outputs[0].url is missing"),
         ('[[outputs]]\nurl = "http://a"\nlanes = ["logz"]', "may hold drift, logs, metrics"),
         ('[[outputs]]\nurl = "http://a"\n[[outputs]]\nurl = "http://a"', "two outputs are called 'a'"),
         ('[[outputs]]\nurl = "http://a"\nusername = "u"', "username and password_file go together"),
         ('[metrics]\nenable = ["nginks"]', "line 2: metrics.enable 'nginks' is no metric; did you mean 'nginx'?"),
         ("[metrics.disk]\nfoo = 1", "line 2: metrics.disk.foo is not a key here"),
+        ("[metrics]\ndisk = 1", "metrics.disk must be a table: write [metrics.disk]"),
         ('[metrics.dsk]\ninterval = "1s"', "'dsk' is no metric; did you mean 'disk'?"),
+        ('[[logs]]\npath = "/x"\njournal = true', "line 3: logs[0].journal stands beside path"),
+        ('[[logs]]\npath = "x.log"', "logs[0].path = 'x.log': must be a path that begins with /"),
+        ('[[logs]]\npath = "/x"\nroutes = { a = 1 }', "must be a table of expressions"),
         ("[[logs]]\n", "path or journal = true"),
         ('[agent]\ntags = { host = "x" }', "'host' cannot be the name of a tag"),
-        ("[spool]\nmax_bytes = -1", "max_bytes"),
+        ("[spool]\nmax_bytes = -1", "max_bytes = -1: must not be negative"),
+        ("[spool]\nmax_bytes = 1e9", "must be a number of bytes, or a size such as '64MiB'"),
+        ("a = " + "[" * 5000, "nested too deep"),
         ("outputs = 3", "must be a list of tables: write [[outputs]]"),
         ("agent = 3", "must be a table: write [agent]"),
         ("[agent", "not TOML"),
@@ -162,6 +174,27 @@ def test_a_mistake_in_the_environment_names_the_variable(write: Write) -> None:
         "environment variable DRIFTLINE_AGENT_INTERVAL"
     )
     assert "DRIFTLINE_OUTPUTS_0_KEY" in refused(write(MINIMAL), {"DRIFTLINE_OUTPUTS_TOKEN": "x"})
+
+
+def test_the_environment_reaches_metrics_whose_names_hold_underscores(write: Write) -> None:
+    known = {"linux_sysctl_fs": AgentOptions, "net": AgentOptions}
+    environ = {"DRIFTLINE_METRICS_LINUX_SYSCTL_FS_INTERVAL": "30s", "DRIFTLINE_METRICS_NET_REPORT_INTERVAL": "5s"}
+    config = load(write(MINIMAL), environ, known_metrics=known)
+    assert config.metrics.own == {"linux_sysctl_fs": {"interval": "30s"}, "net": {"report_interval": "5s"}}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "expected"),
+    [
+        ("DRIFTLINE_METRICS_DISK_INTERVAL", "soon", " = 'soon': 'soon' is not a duration"),
+        ("DRIFTLINE_METRICS_DSK_INTERVAL", "1s", " 'dsk' is no metric; did you mean 'disk'?"),
+        ("DRIFTLINE_METRICS_DISK", "1s", ": write DRIFTLINE_METRICS_NAME_KEY"),
+        ("DRIFTLINE_AGENT_INTERVALL", "1s", " is not a key here; did you mean 'interval'?"),
+        ("DRIFTLINE_OUTPUTS_0_URL", "http://u:secret@h", " must not hold credentials"),
+    ],
+)
+def test_a_mistake_in_any_variable_names_it(write: Write, variable: str, value: str, expected: str) -> None:
+    assert refused(write(MINIMAL), {variable: value}).startswith(f"environment variable {variable}{expected}")
 
 
 def test_no_message_holds_a_secret(write: Write) -> None:

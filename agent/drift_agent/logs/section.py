@@ -27,6 +27,15 @@ FORMATS: Final = (*NAMED, *PARSERS, "json", "regex")
 
 _ORDINALS_APART: Final = 5
 
+_MEANT_FOR: Final = {
+    "routes": ("access logs",),
+    "tags": ("json", "regex"),
+    "time_key": ("json",),
+    "pattern": ("regex", "messages"),
+    "severities": ("messages",),
+}
+"""Keys that say nothing to some formats: there they are a mistake, not a wish that goes unheard."""
+
 
 class Section(Protocol):
     """Lines of one place, as points."""
@@ -117,6 +126,7 @@ def make_section(
     Raises:
         ConfigError: a bad pattern, format, route or severity.
     """
+    _check_keys(options, index)
     counts = Counts()
     label = options.name or (options.path if not options.journal else "journal")
     only = _compile(options.pattern, index) if options.pattern else None
@@ -137,6 +147,17 @@ def make_section(
         first_ordinal=index * _ORDINALS_APART,
     )
     return FileSection(key, label, tail, handler, counts, stamps)
+
+
+def _check_keys(options: LogOptions, index: int) -> None:
+    form = options.format
+    kind = "messages" if options.journal or form in PARSERS else form if form in ("json", "regex") else "access logs"
+    for key, kinds in _MEANT_FOR.items():
+        if getattr(options, key) and kind not in kinds:
+            place = "the journal" if options.journal else f"format = {form!r}"
+            raise ConfigError(f"logs[{index}].{key} says nothing to {place}: it is for {' and '.join(kinds)}")
+    if options.journal and options.multiline_start:
+        raise ConfigError(f"logs[{index}].multiline_start says nothing to the journal: its records are whole")
 
 
 def _make_handler(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from drift_agent.config import as_duration, option
+from drift_agent.config import as_interval, option
 from drift_agent.model import Point
 from drift_agent.schema import Measurement
 
@@ -17,7 +17,7 @@ measured over. What the machine does not have gives no point; what cannot be rea
 class MetricOptions:
     """`[metrics.NAME]`: the keys that every metric has."""
 
-    interval: float = option(0.0, as_duration, "how often it is gathered (the agent's interval, or 10s where dear)")
+    interval: float = option(0.0, as_interval, "how often it is gathered (the agent's interval, or 10s where dear)")
 
 
 @dataclass(slots=True)

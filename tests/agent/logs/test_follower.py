@@ -178,6 +178,14 @@ def test_the_type_of_a_field_survives_a_restart(tmp_path: Path) -> None:
         (LogOptions(path="x", format="apache-common", routes={"a": "["}), r"logs\[0\].routes: not a regular"),
         (LogOptions(path="x", severities=("loud",)), r"logs\[0\].severities: 'loud' is no severity"),
         (LogOptions(path="x", format="json", tags=("time",)), r"logs\[0\].tags: 'time' cannot"),
+        (LogOptions(path="x", routes={"a": "/"}), r"routes says nothing to format = 'syslog': it is for access logs"),
+        (LogOptions(path="x", format="json", severities=("err",)), r"severities says nothing to format = 'json'"),
+        (
+            LogOptions(path="x", format="$status", pattern="x"),
+            r"pattern says nothing to .*: it is for regex and messages",
+        ),
+        (LogOptions(journal=True, tags=("a",)), r"tags says nothing to the journal: it is for json and regex"),
+        (LogOptions(journal=True, multiline_start="x"), r"multiline_start says nothing to the journal"),
     ],
 )
 def test_a_mistake_in_a_section_names_it(options: LogOptions, problem: str) -> None:
