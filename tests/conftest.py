@@ -14,6 +14,7 @@ import pytest
 import need
 import product
 from servers import Influxd1, Influxd2, OpenGemini, VictoriaMetrics
+from waiting import PATIENCE
 
 IN_CI = os.environ.get("CI") == "true"
 
@@ -67,6 +68,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for name in sorted(need.NAMED_BY_ENVIRONMENT if IN_CI else need.missing):
         if not os.environ.get(name):
             terminalreporter.write_line(f"not tested: {name} is not set ({need.NAMED_BY_ENVIRONMENT[name]})")
+
+
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look at some paths ends when it is done, and not when its half second is over."""
+    monkeypatch.setattr("drift_agent.drift.check.LOOK_SECONDS", PATIENCE)
 
 
 def _influxd1_program() -> str:

@@ -1,12 +1,11 @@
 """No secret leaves in a diff."""
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from drift_agent.image.redact import REDACTED, holds_key, redact_blocks, redact_line
+from effort import LINEAR, growth
 
 
 @pytest.mark.parametrize(
@@ -61,8 +60,6 @@ def test_any_line_is_taken(line: str) -> None:
     redact_line(line)
 
 
-@pytest.mark.parametrize("line", ["a" * 60_000, "pass" * 20_000, "a:" * 30_000, "x://" * 10_000, "token " * 10_000])
-def test_no_line_takes_long(line: str) -> None:
-    started = time.monotonic()
-    redact_line(line)
-    assert time.monotonic() - started < 1
+@pytest.mark.parametrize("part", ["a", "pass", "a:", "x://", "token ", "eyJ", "$1$"])
+def test_no_line_takes_long(part: str) -> None:
+    assert growth(lambda count: part * count, redact_line, 10_000) < LINEAR

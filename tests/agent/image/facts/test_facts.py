@@ -98,6 +98,7 @@ def test_the_day_of_the_last_password_change_is_no_change(root: Path, manifest: 
     assert check_tree(str(root), manifest).changes == []
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_touching_a_source_compares_its_kinds_again(root: Path, manifest: Manifest) -> None:
     append(root, "etc/passwd", "evil:x:0:0::/:/bin/sh\n")
     result = check_paths(str(root), manifest, ["/etc/passwd"])
