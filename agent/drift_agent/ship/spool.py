@@ -140,7 +140,7 @@ class Spool:
                 self._ring.ack(output, batch.id)
             stored = [batch for batch in batches if batch.id > 0]
             self._file.read(lambda database: rows.note_acks(database, self._output_ids[output], stored))
-            self._file.write(_settle_acks)
+            self._file.read(_settle_acks)  # that a row can go does not say that one can come
             self._file.shrink()
 
     def offsets(self) -> dict[str, bytes]:

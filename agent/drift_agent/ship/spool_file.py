@@ -12,6 +12,9 @@ LOG: Final = logging.getLogger("driftline.ship")
 
 T = TypeVar("T")
 _TRY_AGAIN_SECONDS: Final = 1.0
+_WELL_SECONDS: Final = 10.0
+"""For how long nothing may fail before it is said that the file can be written again: on a full disk a small write
+succeeds now and then."""
 _SHRINK_SECONDS: Final = 60.0
 """How often the file is shrunk at most: one that fills and empties at each flush is not rewritten each time."""
 
@@ -30,6 +33,7 @@ class SpoolFile:
         self._database: Database | None = None
         self._closed = False
         self._failed_at = 0.0
+        self._complained = False
         self._shrunk_at = -_SHRINK_SECONDS
         self.problem = ""
         """Why it cannot be written; empty while it can."""
@@ -72,7 +76,7 @@ class SpoolFile:
     def shrink(self) -> None:
         """Gives the space of a backlog that is gone back to the file system, at most once a minute."""
         if self._clock.monotonic() - self._shrunk_at >= _SHRINK_SECONDS:
-            self.write(self._shrink)
+            self.read(self._shrink)
 
     def opened(self) -> Database:
         """The database, opened if it was not."""
@@ -116,10 +120,13 @@ class SpoolFile:
         LOG.error("%s was damaged (%s): set aside as %s, and begun anew", self.path, error, aside)
 
     def _note(self, problem: str) -> None:
-        if problem and not self.problem:
+        now = self._clock.monotonic()
+        if problem and not self._complained:
+            self._complained = True
             LOG.error("%s cannot be written: %s; log tailing pauses, the rest waits in memory", self.path, problem)
-        elif self.problem and not problem:
+        elif self._complained and not problem and now - self._failed_at >= _WELL_SECONDS:
+            self._complained = False
             LOG.warning("%s can be written again", self.path)
         if problem:
-            self._failed_at = self._clock.monotonic()
+            self._failed_at = now
         self.problem = problem

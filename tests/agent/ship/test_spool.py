@@ -312,6 +312,29 @@ def test_what_is_acknowledged_on_a_full_disk_is_not_sent_again(tmp_path: Path) -
         assert take(spool, "drift") == []
 
 
+def test_a_full_disk_is_complained_of_once_and_not_over_until_it_was_well_for_a_while(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def said() -> list[str]:
+        return [record.message for record in caplog.records if "written" in record.message]
+
+    with caplog.at_level("WARNING"), opened(tmp_path) as spool:
+        spool.put({"drift": ["d v=0 0"]})
+        until_full(spool)
+        spool.ack(A.label, spool.take(A.label, "drift", MANY, MANY))
+        assert not spool.writable  # something could be deleted: that is not to be written
+        for _ in range(3):
+            free(spool)
+            spool.put({"metrics": ["m v=1 1"]})
+            until_full(spool)
+        assert len(said()) == 1
+        free(spool)
+        spool._clock.wait(Event(), 10.0)
+        spool.put({"metrics": ["m v=1 1"]})
+        assert len(said()) == 2
+        assert said()[1].endswith("can be written again")
+
+
 def test_memory_is_bounded_on_a_full_disk_and_what_it_drops_is_counted(tmp_path: Path) -> None:
     with opened(tmp_path) as spool:
         until_full(spool)
