@@ -215,10 +215,10 @@ class Agent:
         return "terminated" if ends else "stopped"
 
 
-def identify(config: Config, clock: Clock) -> Identity:
-    """Who this machine is, within `IDENTITY_SECONDS`; never raises."""
+def identify(config: Config, clock: Clock, seconds: float = IDENTITY_SECONDS) -> Identity:
+    """Who this machine is, found out within `seconds`; never raises."""
     stamp, hostname = _baked(config.image.manifest)
-    deadline = clock.monotonic() + IDENTITY_SECONDS
+    deadline = clock.monotonic() + seconds
     return resolve(config, stamp, hostname, root=config.image.root, deadline=deadline, monotonic=clock.monotonic)
 
 

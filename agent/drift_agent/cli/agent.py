@@ -2,16 +2,18 @@
 
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from drift_agent.cli.common import EPILOG, make_app
+from drift_agent.cli.common import EPILOG, make_app, shown
 from drift_agent.clock import SystemClock
 from drift_agent.config import Config
 from drift_agent.config_file import DEFAULT_PATH, load, located
 from drift_agent.errors import ConfigError
+from drift_agent.model import Lane
 
 ConfigOption = Annotated[
     str, typer.Option("--config", "-c", metavar="FILE", envvar="DRIFTLINE_CONFIG", help="The agent's configuration.")
@@ -57,21 +59,38 @@ def config_check(config: ConfigOption = DEFAULT_PATH) -> None:
 
 
 def print_sample(config: ConfigOption = "") -> None:
-    """Prints the line protocol of one sample, rates included. Needs no server, and leaves the spool as it is."""
-    from drift_agent.sample import sample_lines
+    """Prints the line protocol that would be sent now: a sample with its rates, and drift.
+
+    Needs no server, and leaves spool and state.db as they are.
+    """
+    from drift_agent.sample import preview
 
     checked = load_config(config or (DEFAULT_PATH if Path(DEFAULT_PATH).exists() else None))
-    for line in sample_lines(checked, SystemClock()):
-        sys.stdout.write(line + "\n")
+    preview(checked, SystemClock(), _print_lines, _tell)
 
 
 def once(config: ConfigOption = DEFAULT_PATH) -> int:
     """One complete look and one sample, sent; the exit code is the agent's own verdict."""
     from drift_agent.sample import run_once
 
-    outcome = run_once(load_config(config), SystemClock())
+    outcome = run_once(load_config(config), SystemClock(), _tell)
     typer.echo(outcome.text)
     return outcome.exit_code
+
+
+def _print_lines(
+    lines_by_lane: Mapping[Lane, Sequence[str]],
+    *,
+    offsets: Mapping[str, bytes] | None = None,  # noqa: ARG001 (there are none: no log is read)
+) -> bool:
+    for lines in lines_by_lane.values():
+        sys.stdout.writelines(f"{line}\n" for line in lines)
+    sys.stdout.flush()
+    return True
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"drift-agent: {shown(text)}\n")
 
 
 def load_config(path: str | None) -> Config:

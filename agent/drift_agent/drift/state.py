@@ -8,8 +8,10 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, fields
 from typing import Final, Literal, TypeAlias, get_args
+from urllib.parse import quote
 
 from drift_agent.errors import InputError
 from drift_agent.line_protocol import portable
@@ -75,7 +77,7 @@ class StateStore:
         Raises:
             InputError: the folder cannot be written, or the file is of a later version.
         """
-        problem = _foreign(path, machine, cloud_id)
+        problem = _foreign_file(path, machine, cloud_id)
         if problem:
             aside = _set_aside(path)
             log(f"{path}: {problem}; it was set aside as {aside}, and a new one begins")
@@ -85,6 +87,29 @@ class StateStore:
         except (sqlite3.Error, OSError) as error:
             raise InputError(f"{path}: the agent's state cannot be kept there: {error}") from None
         return store
+
+    @classmethod
+    def copy(cls, path: str, machine: str, cloud_id: str, log: Callable[[str], None] = lambda _: None) -> "StateStore":
+        """In memory what `open` would come to: the file at `path` is only read, and may be open elsewhere.
+
+        Raises:
+            InputError: the file is of a later version.
+        """
+        db = sqlite3.connect(":memory:", check_same_thread=False)
+        try:
+            with closing(_connect_to_read(path)) as source:
+                problem = _foreign(source, path, machine, cloud_id)
+                if not problem:
+                    source.backup(db)
+        except FileNotFoundError:
+            problem = ""
+        except (sqlite3.Error, OSError) as error:
+            problem = f"cannot be read ({error})"
+        if problem:
+            log(f"{path}: {problem}; what it holds is left out")
+            db = sqlite3.connect(":memory:", check_same_thread=False)
+        db.executescript(_TABLES)
+        return cls(db, log)
 
     def _bind(self, machine: str, cloud_id: str) -> None:
         with self._db:
@@ -155,16 +180,24 @@ def _connect(path: str) -> sqlite3.Connection:
     return db
 
 
-def _foreign(path: str, machine: str, cloud_id: str) -> str:
+def _connect_to_read(path: str) -> sqlite3.Connection:
+    """Nothing is written: a file without a log beside it is open nowhere, and only as such read without making one."""
+    os.stat(path)
+    alone = "" if os.path.exists(path + "-wal") else "&immutable=1"
+    return sqlite3.connect(f"file:{quote(path)}?mode=ro{alone}", uri=True, timeout=5.0)
+
+
+def _foreign_file(path: str, machine: str, cloud_id: str) -> str:
     """Why the file at `path` is not this machine's; empty when it is, or there is none."""
     if not os.path.exists(path):
         return ""
+    with closing(sqlite3.connect(path, timeout=5.0)) as db:
+        return _foreign(db, path, machine, cloud_id)
+
+
+def _foreign(db: sqlite3.Connection, path: str, machine: str, cloud_id: str) -> str:
     try:
-        db = sqlite3.connect(path, timeout=5.0)
-        try:
-            meta = dict(db.execute("SELECT name, value FROM meta"))
-        finally:
-            db.close()
+        meta = dict(db.execute("SELECT name, value FROM meta"))
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError) and "no such table" in str(error):
             return ""  # made, and killed before its tables were
