@@ -16,6 +16,8 @@ _CUT: Final = "… cut at 16 KiB"
 
 def unified(key: str, was: str, now: str) -> str:
     """The diff, at most 16 KiB of UTF-8; empty where nothing but a secret differs."""
+    if was.endswith("\n") and now.endswith("\n"):  # behind the last newline is no line
+        was, now = was[:-1], now[:-1]
     before, after = redact_blocks(was.split("\n")), redact_blocks(now.split("\n"))
     lines = _hunks(before, after)
     if not lines:

@@ -47,6 +47,11 @@ def test_hunks_count_lines_from_the_beginning_of_the_file() -> None:
     ]
 
 
+def test_the_newline_at_the_end_of_a_file_is_no_line() -> None:
+    assert unified("/f", "one\n", "two\n").split("\n")[2:] == ["@@ -1 +1 @@", "-one", "+two"]
+    assert unified("/f", "one\n", "one").split("\n")[3:] == [" one", "-"]
+
+
 def test_a_diff_is_bounded_in_size_and_time() -> None:
     def two(count: int) -> tuple[str, str]:
         return "\n".join(map(str, range(count))), "\n".join(map(str, range(count, 0, -1)))
