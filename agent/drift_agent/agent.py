@@ -20,7 +20,7 @@ from drift_agent.config_file import located
 from drift_agent.drift.comparison import open_comparison
 from drift_agent.drift.detector import Detector
 from drift_agent.drift.first_boot import booted_at
-from drift_agent.drift.state import StateStore
+from drift_agent.drift.state import StateStore, StateUnavailableError
 from drift_agent.ending import is_machine_ending, systemd_jobs, watch_cloud
 from drift_agent.errors import EXIT_FAILED, EXIT_OK, DriftlineError
 from drift_agent.identity import Identity, is_baked_hostname, resolve
@@ -41,6 +41,9 @@ LOG: Final = logging.getLogger("driftline.agent")
 
 IDENTITY_SECONDS: Final = 30.0
 LAST_LOOK_SECONDS: Final = 10.0
+STATE_SECONDS: Final = 5.0
+"""How often a state.db that cannot be opened is tried again."""
+
 LOG_SECONDS: Final = 1.0
 """How often the logs are looked at."""
 
@@ -115,11 +118,27 @@ class Agent:
         self._identity = identity
         recorder.identify(identity)
         shipping.start()
-        self._detector = make_detector(config, identity, folder, self._clock, recorder, shipping)
-        self._start_thread("detector", self._detector.run, self.stop)
+        self._start_thread("detector", self._detect, identity, folder, recorder, shipping)
         if config.logs:
             self._start_thread("logs", follow_logs, self.stop, self._follower, self._clock, recorder)
         self._start_thread("cloud", watch_cloud, self.stop, self._end_machine, self._clock)
+
+    def _detect(self, identity: Identity, folder: Path, recorder: Recorder, shipping: Shipping) -> None:
+        """Looks for drift until the end; where its memory cannot be opened, as on a full disk, as soon as it can be."""
+        complained = False
+        while True:
+            try:
+                detector = make_detector(self._config, identity, folder, self._clock, recorder, shipping)
+                break
+            except StateUnavailableError as error:
+                if not complained:
+                    LOG.error("%s; nothing is said of drift until it can be", error)
+                complained = True
+            if self._clock.wait(self.stop, STATE_SECONDS):
+                return
+        with self._lock:
+            self._detector = detector
+        detector.run(self.stop)
 
     def _start_thread(self, name: str, target: Callable[..., None], *arguments: object) -> None:
         def guarded() -> None:
@@ -127,8 +146,10 @@ class Agent:
             try:
                 target(*arguments)
                 finished = True
+            except DriftlineError as error:
+                LOG.error("%s", error)
             finally:
-                if not finished:  # the traceback goes to stderr by threading's own hook
+                if not finished:  # of a fault of ours, the traceback goes to stderr by threading's own hook
                     self._fail()
 
         thread = Thread(target=guarded, name=name, daemon=True)

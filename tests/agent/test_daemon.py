@@ -3,13 +3,16 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from drift_agent.drift.state import StateStore
 from drift_agent.errors import DriftlineError
 from drift_agent.status import ask_agent
 from waiting import PATIENCE, wait_until
@@ -43,6 +46,14 @@ def daemon(config: Path) -> Iterator[subprocess.Popen[str]]:
     yield process
     process.kill()
     process.communicate()
+
+
+def has_points(state_dir: Path) -> bool:
+    """Whether an agent answers there, and samples wait in its spool."""
+    try:
+        return bool(ask_agent(str(state_dir)).get("spool", {}).get("lanes", {}).get("metrics", {}).get("points"))
+    except DriftlineError:
+        return False
 
 
 def is_sampling(state_dir: Path) -> bool:
@@ -92,6 +103,37 @@ def test_a_second_agent_on_the_same_state_is_refused(
     assert second.returncode == 6
     assert "another agent" in second.stderr
     assert daemon.poll() is None
+
+
+def test_a_memory_that_cannot_be_opened_holds_up_drift_alone_and_only_until_it_can_be(
+    config: Path, tmp_path: Path
+) -> None:
+    state = tmp_path / "state"
+    (state / "state.db").mkdir(parents=True)
+    process = subprocess.Popen([*DAEMON, str(config)], stderr=subprocess.PIPE, text=True)
+    try:
+        wait_until(lambda: (state / "spool.db").exists() and has_points(state), what="samples in the spool")
+        assert "drift" not in ask_agent(str(state))
+        (state / "state.db").rmdir()
+        wait_until(lambda: is_sampling(state), what="a look at the machine")
+        process.send_signal(signal.SIGTERM)
+        _, log = process.communicate(timeout=PATIENCE)
+    finally:
+        process.kill()
+    assert "state cannot be kept there" in log
+    assert "Traceback" not in log
+    assert not list(state.glob("state.db.aside-*"))
+
+
+def test_a_memory_of_a_later_version_ends_the_agent_with_one_sentence(config: Path, tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    StateStore.open(str(tmp_path / "state/state.db"), "", "").close()
+    with closing(sqlite3.connect(tmp_path / "state/state.db")) as db, db:
+        db.execute("UPDATE meta SET value = 99 WHERE name = 'version'")
+    done = subprocess.run([*DAEMON, str(config)], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert done.returncode == 1
+    assert "was written by a later version" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_what_was_not_acknowledged_is_there_after_a_kill(

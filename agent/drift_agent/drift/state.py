@@ -24,6 +24,13 @@ Slot: TypeAlias = Literal["open", "reverted", "seal", "login"]
 
 Key: TypeAlias = tuple[str, str]
 
+_LOCK_SECONDS = 5.0
+"""How long another process's lock is waited for."""
+
+_DAMAGED: Final = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR})
+"""What SQLite says of a file that will never be ours again (its last: tables of another shape). Everything else passes,
+and a memory that is set aside for it would read as wiped."""
+
 UNKNOWN: Final[dict[str, AttributeValue]] = {"record": "cannot be read"}
 """`actual` of an item whose record in `state.db` was damaged: that there was one is all that is known."""
 
@@ -61,6 +68,10 @@ class Delta:
     drop: dict[Slot, Iterable[Key]] = field(default_factory=dict)
 
 
+class StateUnavailableError(InputError):
+    """`state.db` cannot be opened for now: a full disk, a lock, a file that another user owns."""
+
+
 class StateStore:
     """The open database; used by one thread."""
 
@@ -75,17 +86,19 @@ class StateStore:
         `machine` and `cloud_id` may be empty (unknown); an unknown id matches any.
 
         Raises:
-            InputError: the folder cannot be written, or the file is of a later version.
+            StateUnavailableError: the file cannot be read or written now; it may hold what must not be forgotten.
+            InputError: the file is of a later version.
         """
-        problem = _foreign_file(path, machine, cloud_id)
-        if problem:
-            aside = _set_aside(path)
-            log(f"{path}: {problem}; it was set aside as {aside}, and a new one begins")
         try:
+            problem = _foreign_file(path, machine, cloud_id)
+            if problem:
+                aside = _set_aside(path)
+                log(f"{path}: {problem}; it was set aside as {aside}, and a new one begins")
             store = cls(_connect(path), log)
             store._bind(machine, cloud_id)
         except (sqlite3.Error, OSError) as error:
-            raise InputError(f"{path}: the agent's state cannot be kept there: {error}") from None
+            reason = getattr(error, "strerror", None) or error
+            raise StateUnavailableError(f"{path}: the agent's state cannot be kept there: {reason}") from None
         return store
 
     @classmethod
@@ -172,7 +185,7 @@ class StateStore:
 
 def _connect(path: str) -> sqlite3.Connection:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    db = sqlite3.connect(path, timeout=5.0, check_same_thread=False)
+    db = sqlite3.connect(path, timeout=_LOCK_SECONDS, check_same_thread=False)
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA journal_size_limit = 1048576")
@@ -184,14 +197,14 @@ def _connect_to_read(path: str) -> sqlite3.Connection:
     """Nothing is written: a file without a log beside it is open nowhere, and only as such read without making one."""
     os.stat(path)
     alone = "" if os.path.exists(path + "-wal") else "&immutable=1"
-    return sqlite3.connect(f"file:{quote(path)}?mode=ro{alone}", uri=True, timeout=5.0)
+    return sqlite3.connect(f"file:{quote(path)}?mode=ro{alone}", uri=True, timeout=_LOCK_SECONDS)
 
 
 def _foreign_file(path: str, machine: str, cloud_id: str) -> str:
     """Why the file at `path` is not this machine's; empty when it is, or there is none."""
     if not os.path.exists(path):
         return ""
-    with closing(sqlite3.connect(path, timeout=5.0)) as db:
+    with closing(sqlite3.connect(path, timeout=_LOCK_SECONDS)) as db:
         return _foreign(db, path, machine, cloud_id)
 
 
@@ -201,6 +214,8 @@ def _foreign(db: sqlite3.Connection, path: str, machine: str, cloud_id: str) -> 
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError) and "no such table" in str(error):
             return ""  # made, and killed before its tables were
+        if error.sqlite_errorcode & 0xFF not in _DAMAGED:
+            raise
         return f"cannot be read ({error})"
     if meta.get("version", 0) > SCHEMA_VERSION:
         raise InputError(f"{path}: was written by a later version of the agent; install that, or remove the file")

@@ -2,13 +2,14 @@
 
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from drift_agent.drift.state import UNKNOWN, Delta, Memory, Slot, StateStore
+from drift_agent.drift.state import UNKNOWN, Delta, Memory, Slot, StateStore, StateUnavailableError
 from drift_agent.errors import InputError
 from drift_agent.model import Change
 
@@ -69,6 +70,29 @@ def test_a_file_that_is_no_database_is_set_aside(tmp_path: Path) -> None:
     StateStore.open(str(path), "m", "", said.append).close()
     assert (tmp_path / "state.db.aside-1").read_bytes().startswith(b"no database")
     assert "cannot be read" in said[0]
+
+
+def test_a_file_that_cannot_be_opened_for_now_is_left_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A memory that is set aside reads as wiped, for the life of the instance: a lock is no reason for that."""
+    monkeypatch.setattr("drift_agent.drift.state._LOCK_SECONDS", 0.01)
+    path = str(tmp_path / "state.db")
+    store = StateStore.open(path, "m", "i-1")
+    store.write(Memory(seq=7))
+    store.close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode = DELETE")
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StateUnavailableError, match="locked"):
+            StateStore.open(path, "m", "i-1")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(StateUnavailableError, match="cannot be kept there"):
+        StateStore.open(str(tmp_path / "folder"), "m", "i-1")
+    store = StateStore.open(path, "m", "i-1")
+    assert store.memory().seq == 7
+    store.close()
+    assert not list(tmp_path.glob("*.aside-*"))
 
 
 def test_a_later_version_is_refused(tmp_path: Path) -> None:
