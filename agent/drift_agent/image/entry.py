@@ -41,21 +41,38 @@ class Entry:
         self.unfinished: Unfinished | None = None
 
 
-@dataclass(slots=True)
 class Place:
     """An open folder: its descriptor (-1 while it is given up), its key, where the policy stands in it.
 
-    `public` says whether every user may pass through it and all folders above.
+    `above` is where the policy stands in the folder that holds it under this `name`; the folder that holds the root,
+    as `.`, has no key. `public` says whether every user may pass through it and all folders above.
     """
 
-    descriptor: int
-    key: str
-    state: State
-    public: bool = True
+    __slots__ = ("_above", "_name", "_state", "descriptor", "key", "public")
+
+    def __init__(self, descriptor: int, key: str, above: State, name: str = ".", public: bool = True) -> None:
+        self.descriptor = descriptor
+        self.key = key
+        self.public = public
+        self._above = above
+        self._name = name
+        self._state: State | None = None
+
+    @property
+    def state(self) -> State:
+        """Where the policy stands in it; found when somebody asks, for most folders of a rescan need none."""
+        if self._state is None:
+            self._state = self.state_below(self._above, self._name)
+        return self._state
+
+    @staticmethod
+    def state_below(state: State, name: str) -> State:
+        """Where the policy stands at a name in a folder."""
+        return state if name == "." else state.child(name)
 
     def path_of(self, name: str) -> str:
         """The key of a name in it."""
-        return f"{self.key}/{name}" if self.key != "/" else f"/{name}"
+        return f"{self.key}/{name}" if len(self.key) > 1 else "/" if name == "." else f"/{name}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,11 +85,11 @@ class Looker:
 
         The name `.` stands for the folder without a key: the root.
         """
-        state = folder.state if name == "." else folder.state.child(name)
+        state = folder.state_below(folder.state, name)
         if not self.is_looked_at(state):
             return None
         decision = self.verdict(state)[0]
-        key = "/" if name == "." else folder.path_of(name)
+        key = folder.path_of(name)
         for _ in range(_ATTEMPTS):
             try:
                 status = os.stat(name, dir_fd=folder.descriptor, follow_symlinks=False)

@@ -79,34 +79,34 @@ class Recall:
             return self._looker.steps(folder, inspect.names(folder.descriptor))
         own = stat_key(status)
         stored = self._cache.take(folder.key)
-        if stored is not None and stored.own == pack(own):
+        if stored is not None:
             names = stored.names()
-            if names and _stats(folder.descriptor, names) == stored.stats:
+            if names and _stats(folder.descriptor, own, names) == stored.stats:
                 self._cache.same()
                 return self._recorded(folder, stored, names) if any(stored.ways) else Run(stored.lines, len(names))
         return self._renewed(folder, own, stored)
 
-    def _recorded(self, folder: Place, stored: Stored, names: list[str]) -> Iterator[Entry | Run | str]:
+    def _recorded(self, folder: Place, stored: Stored, names: list[bytes]) -> Iterator[Entry | Run | str]:
         for number, way, count, lines in stored.parts():
+            name = names[number].decode("utf-8", "surrogateescape")
             if way in (SINGLE, SINGLE_DESCEND):
-                name = names[number]
                 yield Entry(folder.path_of(name), self._looker.verdict(folder.state.child(name))[0], lines)
             elif lines:
                 yield Run(lines, count)
             if way in ENTERED:
-                yield names[number]
+                yield name
 
     def _renewed(self, folder: Place, own: Stat, stored: Stored | None) -> Iterator[Entry | str]:
         """Lists the folder, looks at what changed, remembers it anew."""
         names = self._looked_at(folder, inspect.names(folder.descriptor))
-        stats = _stats(folder.descriptor, names) if 0 < len(names) <= MAX_NAMES else b""
+        stats = _stats(folder.descriptor, own, names) if 0 < len(names) <= MAX_NAMES else b""
         if not stats:
             return self._looker.steps(folder, names)
         record = stored.record() if stored is not None else None
         known = record.by_name() if record is not None else {}
         everything: list[tuple[Seen, bytes | None]] = []
         complete = True
-        for number, name in enumerate(names):
+        for number, name in enumerate(names, 1):
             now = stats[number * STAT_BYTES : (number + 1) * STAT_BYTES]
             stat_then, way, line = known.get(name.encode("utf-8", "surrogateescape"), (b"", PLAIN, b""))
             if stat_then == now:
@@ -152,13 +152,13 @@ class Recall:
         return [name for name in names if self._looker.is_looked_at(folder.state.child(name))]
 
 
-def _stats(descriptor: int, names: list[str]) -> bytes:
-    """The stats of these names, packed; nothing where one is gone, or may not be looked at."""
-    numbers: list[int] = []
-    look = os.stat
+def _stats(descriptor: int, own: Stat, names: list[str] | list[bytes]) -> bytes:
+    """The stat of a folder and those of names in it, packed; nothing where one is gone, or may not be looked at."""
+    numbers = [*own]
+    look = os.lstat
     try:
         for name in names:  # `stat_key` by hand: this is where an unchanged rescan spends its time
-            s = look(name, dir_fd=descriptor, follow_symlinks=False)
+            s = look(name, dir_fd=descriptor)
             numbers += (s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns)
     except OSError:
         return b""

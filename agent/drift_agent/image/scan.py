@@ -9,13 +9,11 @@ import os
 import stat
 from collections import deque
 from collections.abc import Callable, Container, Iterator
-from dataclasses import dataclass
 from typing import Final, Self
 
 from drift_agent.errors import InputError
 from drift_agent.image import inspect
 from drift_agent.image.entry import Entry, Place, Seen
-from drift_agent.image.globs import State
 from drift_agent.image.hashing import Hasher
 from drift_agent.image.look import SWAPPED, Looker, reason
 from drift_agent.image.policy import Policy
@@ -30,15 +28,13 @@ MAX_AHEAD: Final = 2048
 
 MAX_RUN_BYTES: Final = 64 << 10
 
-_NOTHING: Final[Iterator[str]] = iter(())
 
-
-@dataclass(slots=True)
 class _Folder(Place):
     """A folder on the way, how to know it again, and what is still to come of it (names of folders to enter)."""
 
-    identity: tuple[int, int] = (0, 0)
-    steps: Iterator[Entry | Run | str] = _NOTHING
+    __slots__ = ("identity", "steps")
+    identity: tuple[int, int]
+    steps: Iterator[Entry | Run | str]
 
 
 class Scan:
@@ -150,13 +146,13 @@ class Scan:
         here = _Folder(os.dup(self._root), "", self._policy.top())
         try:
             for name in parents:
-                path = "/" if name == "." else here.path_of(name)
+                path = here.path_of(name)
                 if path in self._boundaries:
                     os.close(here.descriptor)
                     return None, None
                 descriptor = os.open(name, inspect.OPEN_DIR, dir_fd=here.descriptor)
                 os.close(here.descriptor)
-                here = _Folder(descriptor, path, here.state if name == "." else here.state.child(name))
+                here = _Folder(descriptor, path, here.state, name)
             return here, self._looker.look(here, last)
         except OSError as error:
             os.close(here.descriptor)
@@ -171,7 +167,7 @@ class Scan:
             step = next(folder.steps, None)
             if step is None:
                 if len(stack) > 1 and stack[-2].descriptor < 0 and not self._open_again(stack[-2], folder):
-                    yield self._late(stack[-2].key, stack[-2].state, "was moved while it was scanned")
+                    yield self._late(stack[-2], "was moved while it was scanned")
                 os.close(stack.pop().descriptor)
             elif isinstance(step, str):
                 child = self._enter(folder, step, recall)
@@ -190,34 +186,30 @@ class Scan:
 
     def _enter(self, parent: _Folder, name: str, recall: Recall | None) -> _Folder | Entry | Run:
         """Opens a folder and lists it; an entry with the reason where that fails, a run where that is all of it."""
-        key = "/" if name == "." else parent.path_of(name)
-        state = parent.state if name == "." else parent.state.child(name)
+        folder = _Folder(-1, parent.path_of(name), parent.state, name)
         try:
-            descriptor = os.open(name, inspect.OPEN_DIR, dir_fd=parent.descriptor)
+            descriptor = folder.descriptor = os.open(name, inspect.OPEN_DIR, dir_fd=parent.descriptor)
         except OSError as error:
-            return self._late(key, state, reason(error), vanished=error.errno in SWAPPED)
+            return self._late(folder, reason(error), vanished=error.errno in SWAPPED)
         try:
-            folder = _Folder(descriptor, key, state, parent.public and self._is_passable(descriptor))
+            if self._keeps:
+                folder.public = parent.public and bool(os.fstat(descriptor).st_mode & stat.S_IXOTH)
             if recall is not None:
                 steps = recall.steps(folder)
             else:
                 steps = self._looker.steps(folder, inspect.names(descriptor))
         except OSError as error:
             os.close(descriptor)
-            return self._late(key, state, reason(error))
+            return self._late(folder, reason(error))
         if isinstance(steps, Run):
             os.close(descriptor)
             return steps
         folder.steps = steps
         return folder
 
-    def _is_passable(self, descriptor: int) -> bool:
-        """Whether every user may pass through this folder; nobody asks but who keeps contents."""
-        return self._keeps and bool(os.fstat(descriptor).st_mode & stat.S_IXOTH)
-
-    def _late(self, key: str, state: State, why: str, *, vanished: bool = False) -> Entry:
+    def _late(self, folder: Place, why: str, *, vanished: bool = False) -> Entry:
         """What is found out of a folder after its entry was handed on."""
-        entry = Entry(key, self._looker.verdict(state)[0], b"", why, hidden_below=not vanished)
+        entry = Entry(folder.key, self._looker.verdict(folder.state)[0], b"", why, hidden_below=not vanished)
         entry.late = True
         return entry
 

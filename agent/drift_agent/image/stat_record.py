@@ -45,13 +45,12 @@ def pack(numbers: Sequence[int]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One folder: its own stat, the names in it joined by NUL, their stats, how each is handed on, their lines.
+    """One folder: the names in it joined by NUL, the stats, how each name is handed on, their lines.
 
-    A stat that is not to be trusted is all zero, as none ever is.
+    The first of the stats is the folder's own. One that is not to be trusted is all zero, as none ever is.
     """
 
     key: str
-    own: bytes
     names: bytes
     stats: bytes
     lengths: "array[int]"
@@ -62,7 +61,7 @@ class Record:
         """Its bytes in the file."""
         key = self.key.encode("utf-8", "surrogateescape")
         head = HEAD.pack(len(key), len(self.names), len(self.ways), len(self.lines))
-        return b"".join((head, key, self.own, self.names, self.stats, self.lengths.tobytes(), self.ways, self.lines))
+        return b"".join((head, key, self.names, self.stats, self.lengths.tobytes(), self.ways, self.lines))
 
     def by_name(self) -> dict[bytes, tuple[bytes, int, bytes]]:
         """Stat, way and line of each entry."""
@@ -70,37 +69,36 @@ class Record:
         return {
             name: (
                 self.stats[number * STAT_BYTES : (number + 1) * STAT_BYTES],
-                self.ways[number],
-                self.lines[ends[number] - self.lengths[number] : ends[number]],
+                self.ways[number - 1],
+                self.lines[ends[number - 1] - self.lengths[number - 1] : ends[number - 1]],
             )
-            for number, name in enumerate(self.names.split(b"\0"))
+            for number, name in enumerate(self.names.split(b"\0"), 1)
         }
 
 
 class Stored:
     """A record as it lies in the file; only what is asked for is taken apart."""
 
-    __slots__ = ("_body", "_count", "_lengths_at", "_names_at", "_stats_at", "begin", "key", "own", "size")
+    __slots__ = ("_body", "_count", "_lengths_at", "_names_at", "_stats_at", "begin", "key", "size")
 
     def __init__(self, begin: int, key_length: int, names_length: int, count: int, body: bytes) -> None:
         self.begin = begin
         self.size = HEAD.size + len(body)
         self.key = body[:key_length]
-        self.own = body[key_length : key_length + STAT_BYTES]
         self._body = body
         self._count = count
-        self._names_at = key_length + STAT_BYTES
-        self._stats_at = self._names_at + names_length
-        self._lengths_at = self._stats_at + count * STAT_BYTES
+        self._names_at = key_length
+        self._stats_at = key_length + names_length
+        self._lengths_at = self._stats_at + (1 + count) * STAT_BYTES
 
-    def names(self) -> list[str]:
+    def names(self) -> list[bytes]:
         """The names, in order; none where they do not add up."""
-        names = str(self._body[self._names_at : self._stats_at], "utf-8", "surrogateescape").split("\0")
+        names = self._body[self._names_at : self._stats_at].split(b"\0")
         return names if len(names) == self._count else []
 
     @property
     def stats(self) -> bytes:
-        """The stats of the names, one behind the other."""
+        """The folder's own stat, then those of the names."""
         return self._body[self._stats_at : self._lengths_at]
 
     @property
@@ -121,7 +119,7 @@ class Stored:
         if sum(lengths) != len(lines) or names.count(b"\0") + 1 != self._count:
             return None
         key = self.key.decode("utf-8", "surrogateescape")
-        return Record(key, self.own, names, self.stats, lengths, self.ways, lines)
+        return Record(key, names, self.stats, lengths, self.ways, lines)
 
     def parts(self) -> Iterator[tuple[int, int, int, bytes]]:
         """The entries in order, as many plain ones as possible at once: index of the last, its way, how many, lines.
@@ -162,9 +160,8 @@ class RecordBuilder:
 
     def __init__(self, own: Stat, trusted_before: int) -> None:
         self._trusted_before = trusted_before
-        self._own = self._packed(own)
         self._names: list[bytes] = []
-        self._stats: list[bytes] = []
+        self._stats = [self._packed(own)]
         self._lengths = array("I")
         self._ways = bytearray()
         self._lines: list[bytes] = []
@@ -181,7 +178,6 @@ class RecordBuilder:
         """The record of the folder."""
         return Record(
             key,
-            self._own,
             b"\0".join(self._names),
             b"".join(self._stats),
             self._lengths,

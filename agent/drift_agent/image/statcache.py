@@ -138,7 +138,7 @@ def _read(file: IO[bytes], begin: int) -> Stored | None:
     if len(head) != HEAD.size:
         return None
     key_length, names_length, count, lines_length = HEAD.unpack(head)
-    total = key_length + STAT_BYTES + names_length + count * (STAT_BYTES + 5) + lines_length
+    total = key_length + names_length + STAT_BYTES + count * (STAT_BYTES + 5) + lines_length
     if total > _MAX_PART:
         return None
     body = file.read(total)

@@ -180,15 +180,16 @@ def test_what_was_just_written_is_read_again(tmp_path: Path) -> None:
     cache = str(tmp_path / "cache")
     with bake_tree(root, tmp_path / "m") as manifest:
         assert check_tree(str(root), manifest, cache=cache).changes == []
-        status = os.stat(root / "a")
-        original = os.stat
+        status, own = os.stat(root / "a"), os.stat(root)
+        original = os.lstat
 
-        def same_stat(path: str, **options: object) -> os.stat_result:
-            return status if path == "a" else original(path, **options)  # type: ignore[arg-type]
+        def same_stat(path: str | bytes, *, dir_fd: int | None = None) -> os.stat_result:
+            return status if path in ("a", b"a") else original(path, dir_fd=dir_fd)
 
         (root / "a").write_text("2")
+        assert os.stat(root) == own
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(os, "stat", same_stat)
+            patch.setattr(os, "lstat", same_stat)
             assert [change.key for change in check_tree(str(root), manifest, cache=cache).changes] == ["/a"]
 
 

@@ -31,7 +31,7 @@ def test_what_changed_a_moment_ago_is_not_trusted() -> None:
 
 
 def test_a_folder_that_changed_a_moment_ago_is_to_be_listed_again() -> None:
-    owns = [RecordBuilder(own, trusted_before=100).record("/").own for own in (OLD, WRITTEN, CHANGED)]
+    owns = [RecordBuilder(own, trusted_before=100).record("/").stats for own in (OLD, WRITTEN, CHANGED)]
     assert owns == [pack(OLD), bytes(STAT_BYTES), bytes(STAT_BYTES)]
 
 

@@ -6,7 +6,6 @@ very tree that is looked at; and rpm would follow the tree's links out of it.
 
 import errno
 import os
-import tempfile
 from typing import Final
 
 from drift_agent.image.facts.base import Context
@@ -54,6 +53,8 @@ def _packages(context: Context, folder: str, name: str, unreadable: dict[str, st
 
 
 def _query(context: Context, folder: str, name: str) -> bytes:
+    import tempfile  # here, as `command.run` has its own: few machines have an rpm
+
     with tempfile.TemporaryDirectory(prefix="driftline-rpm-") as copy:
         for each in (*_BESIDE[name], name):  # a log that is written back meanwhile must not be missed
             with open(os.path.join(copy, each), "wb") as file:
