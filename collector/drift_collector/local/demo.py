@@ -23,8 +23,8 @@ from drift_collector.store.sqlite import SqliteStore
 
 MACHINES: Final = ("web-1", "web-2", "web-3")
 CHANGED: Final = "web-2"
-PATIENCE_SECONDS: Final = 12.0
-"""For each of the two waits; an idle laptop needs about three."""
+PATIENCE_SECONDS: Final = 90.0
+"""For each of the two waits; an idle laptop needs about three. Scans give way to everything else a machine does."""
 
 
 def run_demo(folder: Path, console: Console) -> None:

@@ -16,6 +16,7 @@ from drift_agent.logs.journal import Journal, parse_entry
 from drift_agent.logs.raw import RawLines
 from drift_agent.logs.stamps import LineTime, Stamps
 from drift_agent.model import Point
+from waiting import PATIENCE
 
 NOW = 1_700_000_000_000_000_000
 
@@ -45,7 +46,7 @@ class Journalctl:
             "lines = open(path).readlines()\n"
             "seen = [n for n, line in enumerate(lines) if cursor and cursor in line]\n"
             "sys.stdout.writelines(lines[seen[0] + 1 if seen else 0:]); sys.stdout.flush()\n"
-            "time.sleep(60 if follows == 'True' else 0)\n"
+            "time.sleep(9999 if follows == 'True' else 0)\n"
         )
         return subprocess.Popen(
             [sys.executable, "-c", program, str(self.file), cursor, str(self._follows)], stdout=subprocess.PIPE
@@ -65,7 +66,7 @@ def poll(journal: Journal, monotonic: float = 0.0) -> list[Point]:
 
 def poll_until(journal: Journal, count: int) -> list[Point]:
     points: list[Point] = []
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while len(points) < count:
         assert time.monotonic() < deadline, points
         points += [point for point in poll(journal) if point.measurement == "syslog"]
@@ -105,7 +106,7 @@ def test_a_journalctl_that_ends_is_started_again_after_the_last_entry(tmp_path: 
     journalctl.file.write_text(json.dumps(entry(1)) + "\n")
     journal, _ = follow(journalctl)
     poll_until(journal, 1)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     later = 0.0
     while len(journalctl.calls) < 2:
         assert time.monotonic() < deadline

@@ -11,13 +11,13 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import pytest
 
 import need
 from servers import Influxd1, free_port
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 SECONDS: Final = 60 if os.environ.get("CI") == "true" else 20
 ROTATIONS: Final = 3
@@ -66,20 +66,45 @@ def process(arguments: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]
         try:
             yield running
         finally:
-            running.terminate()
-            running.wait(20)
+            end(running)
 
 
-def agent(folder: Path) -> subprocess.Popen[bytes]:
-    with (folder / "agent.log").open("ab") as output:
-        return subprocess.Popen(
-            [sys.executable, "-m", "drift_agent.daemon", str(folder / "agent.toml")], stdout=output, stderr=output
-        )
+def end(running: subprocess.Popen[bytes]) -> None:
+    """As a service manager does it; whatever a test found, nothing runs on."""
+    running.terminate()
+    try:
+        running.wait(PATIENCE)
+    finally:
+        running.kill()
+        running.wait()
+
+
+class Agent:
+    """The agent's process, which may be killed and started again; a context manager that ends it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.start()
+
+    def start(self) -> None:
+        with (self._folder / "agent.log").open("ab") as output:
+            command = [sys.executable, "-m", "drift_agent.daemon", str(self._folder / "agent.toml")]
+            self._running = subprocess.Popen(command, stdout=output, stderr=output)
+
+    def kill(self) -> None:
+        self._running.send_signal(signal.SIGKILL)
+        self._running.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        end(self._running)
 
 
 def answers(port: int) -> bool:
     try:
-        http.client.HTTPConnection("127.0.0.1", port, timeout=1).connect()
+        http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE).connect()
     except OSError:
         return False
     return True
@@ -95,31 +120,27 @@ def test_counts_are_exact_through_rotations_and_a_kill(tmp_path: Path, influxd1:
     made: Counter[tuple[str, str]] = Counter()
     with process([program, "-c", str(tmp_path / "nginx.conf")], tmp_path / "nginx.log") as nginx:
         wait_until(lambda: answers(port), what="nginx")
-        running = agent(tmp_path)
         begun = time.monotonic()
         rotated = 0
-        while time.monotonic() - begun < SECONDS:
-            made += _ask(port, chance, 50)
-            time.sleep(0.02)  # a server with some air to breathe
-            if rotated < ROTATIONS and time.monotonic() - begun > (rotated + 1) * SECONDS / (ROTATIONS + 1):
-                rotated += 1
-                _rotate(tmp_path, nginx.pid, rotated)
+        with Agent(tmp_path) as agent:
+            while rotated < ROTATIONS or time.monotonic() - begun < SECONDS:
                 made += _ask(port, chance, 50)
-                if rotated == 2:
-                    running.send_signal(signal.SIGKILL)
-                    running.wait()
+                time.sleep(0.02)  # a server with some air to breathe
+                if rotated < ROTATIONS and time.monotonic() - begun > (rotated + 1) * SECONDS / (ROTATIONS + 1):
+                    rotated += 1
+                    _rotate(tmp_path, nginx.pid, rotated)
                     made += _ask(port, chance, 50)
-                    running = agent(tmp_path)
-        wait_until(lambda: _counted(influxd1, database).total() >= made.total(), what="every request in the store")
-        running.terminate()
-        running.wait(20)
-    assert rotated == ROTATIONS
+                    if rotated == 2:
+                        agent.kill()
+                        made += _ask(port, chance, 50)
+                        agent.start()
+            wait_until(lambda: _counted(influxd1, database).total() >= made.total(), what="every request in the store")
     assert _counted(influxd1, database) == made
 
 
 def _ask(port: int, chance: random.Random, count: int) -> Counter[tuple[str, str]]:
     asked: Counter[tuple[str, str]] = Counter()
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     for _ in range(count):
         verb, path = chance.choice(["GET", "GET", "HEAD", "BREW"]), chance.choice(list(STATUS))
         connection.request(verb, path)

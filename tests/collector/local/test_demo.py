@@ -4,19 +4,18 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 
+from waiting import PATIENCE
+
 
 def test_the_demo_flags_exactly_the_machine_that_was_changed_and_leaves_nothing_behind(tmp_path: Path) -> None:
     environ = {**os.environ, "TMPDIR": str(tmp_path), "HOME": str(tmp_path / "home")}
-    started = time.monotonic()
     command = [sys.executable, "-c", "from drift_collector.cli import main; main()", "demo"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environ, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=3 * PATIENCE, env=environ, check=False)
     assert done.returncode == 0, done.stderr
-    assert time.monotonic() - started < 30
     states = {name: state for state, name in re.findall(r"^(DRIFTED|CLEAN) +(web-\d) ", done.stdout, re.MULTILINE)}
     assert states == {"web-1": "CLEAN", "web-2": "DRIFTED", "web-3": "CLEAN"}
     for item in (

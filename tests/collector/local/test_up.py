@@ -13,7 +13,7 @@ from rich.console import Console
 
 from drift_agent.errors import LockHeldError
 from drift_collector.local.up import Home, up
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 
 class Running:
@@ -32,7 +32,7 @@ class Running:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join(30)
+        self._thread.join(PATIENCE)
         assert not self._thread.is_alive()
         self._file.close()
 
@@ -42,7 +42,8 @@ class Running:
         return self._path.read_text()
 
     def prints(self, text: str) -> None:
-        wait_until(lambda: text in self.printed, what=f"{text!r} printed")
+        wait_until(lambda: text in self.printed or not self._thread.is_alive(), what=f"{text!r} printed")
+        assert text in self.printed
 
 
 @pytest.fixture
@@ -94,10 +95,12 @@ def test_ctrl_c_is_its_normal_end(tmp_path: Path, number: signal.Signals) -> Non
     environ = {**os.environ, "HOME": str(tmp_path)}
     command = [sys.executable, "-c", "from drift_collector.cli import main; main()", "up"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ)
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "CLEAN" in line:
-            break
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=30)
+    try:
+        assert process.stdout is not None
+        assert any("CLEAN" in line for line in process.stdout)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=PATIENCE)
+    finally:
+        process.kill()
+        process.wait()
     assert (process.returncode, errors) == (0, "")
