@@ -211,12 +211,16 @@ def _foreign_file(path: str, machine: str, cloud_id: str) -> str:
 def _foreign(db: sqlite3.Connection, path: str, machine: str, cloud_id: str) -> str:
     try:
         meta = dict(db.execute("SELECT name, value FROM meta"))
+        # A page that cannot be followed may hide what was latched, or fail when nobody can help any more.
+        (found,) = db.execute("PRAGMA integrity_check(1)").fetchone()
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError) and "no such table" in str(error):
             return ""  # made, and killed before its tables were
         if error.sqlite_errorcode & 0xFF not in _DAMAGED:
             raise
         return f"cannot be read ({error})"
+    if found != "ok":
+        return f"is damaged ({' '.join(found.split())[:200]})"
     if meta.get("version", 0) > SCHEMA_VERSION:
         raise InputError(f"{path}: was written by a later version of the agent; install that, or remove the file")
     for name, own in (("machine", machine), ("cloud_id", cloud_id)):

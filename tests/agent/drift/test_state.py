@@ -3,6 +3,7 @@
 import os
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,26 @@ def test_a_file_that_is_no_database_is_set_aside(tmp_path: Path) -> None:
     StateStore.open(str(path), "m", "", said.append).close()
     assert (tmp_path / "state.db.aside-1").read_bytes().startswith(b"no database")
     assert "cannot be read" in said[0]
+
+
+def test_a_damaged_page_anywhere_never_loses_an_item_in_silence(tmp_path: Path) -> None:
+    """Either everything is there, with what cannot be read named, or the file is set aside, which reads as wiped."""
+    path = tmp_path / "state.db"
+    put: dict[Slot, list[Change]] = {"open": [replace(CHANGE, key=f"/etc/{number}") for number in range(200)]}
+    store = StateStore.open(str(path), "m", "i-1")
+    store.write(Memory(seq=7), Delta(put=dict(put)))
+    store.close()
+    whole = path.read_bytes()
+    for page in range(len(whole) // 4096):
+        for at in (0, 8, 2000):
+            damaged = bytearray(whole)
+            damaged[page * 4096 + at : page * 4096 + at + 64] = bytes(range(64))
+            path.write_bytes(damaged)
+            said: list[str] = []
+            store = StateStore.open(str(path), "m", "i-1", said.append)
+            assert len(store.items("open")) == 200 or "set aside" in said[0]
+            store.write(store.memory(), Delta(put={"login": [CHANGE]}))
+            store.close()
 
 
 def test_a_file_that_cannot_be_opened_for_now_is_left_where_it_is(
