@@ -21,7 +21,7 @@ from drift_collector.fleet.model import Fleet
 from drift_collector.fleet.read import read_reports
 from drift_collector.fleet.verdict import judge
 from drift_collector.local.agents import AgentProcess, LocalAgent
-from drift_collector.paths import data_home, state_home
+from drift_collector.paths import DATA, STATE, data_home, make_folder, state_home
 from drift_collector.report.table import footer, instances_table, print_report
 from drift_collector.server.collector import Collector, Options
 from drift_collector.store.sqlite import SqliteStore
@@ -66,13 +66,15 @@ def up(home: Home, console: Console, stop: Event, root: str = "/") -> None:
     """Bakes if there is no image yet, runs collector and agent, and shows the fleet until `stop` is set.
 
     Raises:
+        ConfigError: a folder of `home` cannot be written in.
         LockHeldError: another collector writes the store.
         DriftlineError: the agent ended by itself.
     """
+    for folder, variable in ((home.data, DATA), (home.manifest.parent, DATA), (home.agent, STATE)):
+        make_folder(folder, variable)
     if not home.manifest.exists():
         _bake(home, console, root)
     with ExitStack() as stack:
-        home.store.parent.mkdir(parents=True, exist_ok=True)
         collector = stack.enter_context(Collector(Options(str(home.store), port=0)))
         store = SqliteStore(str(home.store))
         stack.callback(store.close)
@@ -84,7 +86,6 @@ def up(home: Home, console: Console, stop: Event, root: str = "/") -> None:
 
 
 def _bake(home: Home, console: Console, root: str) -> None:
-    home.manifest.parent.mkdir(parents=True, exist_ok=True)
     name = socket.gethostname().lower() or "local"
     header = bake(root, name, "", ONLY_ETC, str(home.manifest), allow_unreadable=True, keep_content=True)
     unreadable = f", {header.unreadable} unreadable for this user" if header.unreadable else ""

@@ -11,7 +11,9 @@ from typing import Self
 import pytest
 from rich.console import Console
 
+from commands import Commands
 from drift_agent.errors import LockHeldError
+from drift_collector.cli.up import register
 from drift_collector.local.up import Home, up
 from waiting import PATIENCE, wait_until
 
@@ -104,3 +106,20 @@ def test_ctrl_c_is_its_normal_end(tmp_path: Path, number: signal.Signals) -> Non
         process.kill()
         process.wait()
     assert (process.returncode, errors) == (0, "")
+
+
+@pytest.mark.parametrize("variable", ["XDG_DATA_HOME", "XDG_STATE_HOME"])
+def test_a_folder_that_cannot_be_written_in_is_named_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variable: str
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_DATA_HOME", "")
+    monkeypatch.setenv("XDG_STATE_HOME", "")
+    monkeypatch.setenv(variable, str(tmp_path / "file"))
+    ended = Commands(register, capsys=capsys)("up")
+    assert (ended.code, ended.out) == (64, "")
+    assert ended.err.startswith(f"drift: {tmp_path}/file/driftline")
+    assert ended.err.endswith(
+        f": cannot be written in: Not a directory; name a folder where this user may write as {variable}\n"
+    )
