@@ -13,6 +13,7 @@ import host_trees
 from drift_agent.config_file import read_options
 from drift_agent.errors import ConfigError
 from drift_agent.metrics.nginx import NginxOptions, parse_status
+from waiting import PATIENCE
 
 PAGE = (
     b"Active connections: 291 \nserver accepts handled requests\n 16630948 16630948 31070465 \n"
@@ -22,6 +23,11 @@ VALUES = {
     "active": 291, "accepts": 16630948, "handled": 16630948, "requests": 31070465, "reading": 6, "writing": 179,
     "waiting": 106,
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("drift_agent.metrics.nginx._TIMEOUT", PATIENCE)
 
 
 @contextmanager

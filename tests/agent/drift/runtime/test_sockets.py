@@ -12,6 +12,7 @@ from drift_agent.drift.runtime import sockets
 from drift_agent.image.bake import bake
 from drift_agent.image.manifest import Manifest
 from drift_agent.image.policy import Policy
+from servers import free_port
 
 if sys.platform != "linux":
     pytest.skip("sock_diag is Linux's", allow_module_level=True)
@@ -32,20 +33,8 @@ def keys(manifest: Manifest) -> set[str]:
     return {change.key for change in observed.changes}
 
 
-def below_the_ephemeral_range() -> int:
-    """A free port that no client is given."""
-    for port in range(20_000, 32_000):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("no free port")
-
-
 def test_what_listens_is_seen_with_its_owner_and_what_does_not_is_not(manifest: Manifest) -> None:
-    port = below_the_ephemeral_range()
+    port = free_port()
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", port))
         assert f"tcp 127.0.0.1:{port}" not in keys(manifest)
@@ -59,7 +48,7 @@ def test_what_listens_is_seen_with_its_owner_and_what_does_not_is_not(manifest: 
 
 
 def test_udp_and_version_6(manifest: Manifest) -> None:
-    port = below_the_ephemeral_range()
+    port = free_port()
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as bound:
         bound.bind(("::1", port))
         assert f"udp [::1]:{port}" in keys(manifest)
@@ -76,18 +65,20 @@ def test_a_port_that_differs_after_each_boot_is_not_in_the_key(manifest: Manifes
 
 
 def test_a_connection_is_no_listener(manifest: Manifest) -> None:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen()
-        before = keys(manifest)
-        with socket.create_connection(listening.getsockname()):
-            assert keys(manifest) == before
+    port, clients = free_port(), free_port()
+    with (
+        socket.create_server(("127.0.0.1", port)) as listening,
+        socket.create_connection(listening.getsockname(), source_address=("127.0.0.1", clients)),
+    ):
+        found = keys(manifest)
+    assert f"tcp 127.0.0.1:{port}" in found
+    assert f"tcp 127.0.0.1:{clients}" not in found
 
 
 def test_a_container_that_shares_the_hosts_network_has_its_own_sockets_alone(
     manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    port = below_the_ephemeral_range()
+    port = free_port()
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", port))
         listening.listen()
