@@ -69,6 +69,8 @@ def compile_format(text: str) -> AccessFormat:
     end = r"[^\n]*+$" if text in NAMED else r"\r?$"
     # The empty group at the end is where absent values stand, and makes every row a tuple.
     pattern = re.compile(("^" + "".join(parts) + end + "()").encode(), re.MULTILINE)
+    if pattern.match(b""):  # a blank line, and the end behind the last one, are no requests
+        pattern = re.compile(b"(?=.)" + pattern.pattern, re.MULTILINE)
     absent = pattern.groups - 1
     places = [pattern.groupindex[name] - 1 if name in pattern.groupindex else absent for name in GROUPS]
     return AccessFormat(pattern, (places[0], places[1], places[2], places[3], places[4]), "time" in taken)

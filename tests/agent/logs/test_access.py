@@ -122,7 +122,15 @@ def test_lines_of_another_format_are_counted() -> None:
     counts = Counts()
     handler = AccessLog("", compile_format("nginx-combined"), Routes({}), counts, Stamps())
     handler.feed(Chunk(b"garbage\n\nmore\n" + COMBINED.format("GET / H", 200, 1).encode() + b"\n", 0, 0, "a"), NOW)
-    assert counts.unparsed == 2
+    handler.feed(Chunk(b"\n\n\ngarbage\n\n\n", 0, 0, "a"), NOW)
+    assert (counts.lines, counts.unparsed) == (4, 3)
+
+
+def test_blank_lines_are_no_requests_even_where_the_format_may_be_empty() -> None:
+    assert requests(read("\nGET / HTTP/1.1\n\nPOST /x HTTP/1.1\n", "$request")) == {
+        ("GET", "none", "other"): 1,
+        ("POST", "none", "other"): 1,
+    }
 
 
 def test_a_section_makes_a_bounded_number_of_series() -> None:
@@ -156,7 +164,6 @@ def test_no_line_breaks_it_and_every_line_is_counted(lines: list[str]) -> None:
         handler.feed(Chunk(data, 0, 0, "a"), NOW)
         points = handler.points(NOW)
         found = sum(int(point.fields["requests"]) for point in points if point.measurement == "access")
-        blank = data.count(b"\n\n")
-        assert 0 <= counts.lines - found - counts.unparsed <= blank + 1
+        assert counts.lines == sum(1 for line in data.split(b"\n") if line) == found + counts.unparsed
         for point in points:
             Encoder().line(MEASUREMENTS[point.measurement].conform(point))
