@@ -102,12 +102,20 @@ def _value(name: str, value: FieldValue) -> str:
 class Encoder:
     """Encodes points, with the same tags put on each; remembers the heads of series and the keys of fields.
 
-    Own tags win over the point's of the same name, so that nothing a log line says can pose as another host.
+    Own tags win over the point's of the same name, so that nothing a log line says can pose as another host; `defaults`
+    are put on where the point has none of that name. A field of the same name as one of these tags gets a `_` behind
+    it: engines refuse such points, or find them no more by that tag.
     The caches are cleared when they grow past `max_heads`: log-made series must not grow them without bound.
     """
 
-    def __init__(self, tags: Mapping[str, str] | None = None, max_heads: int = 10_000) -> None:
+    def __init__(
+        self,
+        tags: Mapping[str, str] | None = None,
+        max_heads: int = 10_000,
+        defaults: Mapping[str, str] | None = None,
+    ) -> None:
         self._tags = {key: value for key, value in (tags or {}).items() if value}
+        self._defaults = {key: value for key, value in (defaults or {}).items() if value}
         self._max_heads = max_heads
         self._heads: dict[tuple[str, tuple[tuple[str, str], ...]], str] = {}
         self._keys: dict[str, str] = {}
@@ -141,7 +149,7 @@ class Encoder:
         return f"{head} {','.join(parts)} {point.time}"
 
     def _make_head(self, point: Point) -> str:
-        tags = {**point.tags, **self._tags}
+        tags = {**self._defaults, **point.tags, **self._tags}
         if "time" in tags:
             raise LineError(f"measurement {point.measurement!r}: a tag cannot be called 'time'")
         if not point.measurement:
@@ -154,7 +162,8 @@ class Encoder:
             raise LineError(f"a field cannot be called {name!r}")
         if len(self._keys) >= self._max_heads:
             self._keys.clear()
-        key = self._keys[name] = _key(name) + "="
+        taken = name in self._tags or name in self._defaults
+        key = self._keys[name] = _key(f"{name}_" if taken else name) + "="
         return key
 
 

@@ -40,8 +40,8 @@ class Recorder:
         with self._lock:
             self._encoders = {
                 "drift": Encoder(machine),
-                "logs": Encoder({**self._tags, **machine}),
-                "metrics": Encoder({**self._tags, **machine}),
+                "logs": Encoder(machine, defaults=self._tags),
+                "metrics": Encoder(machine, defaults=self._tags),
             }
             held, self._held = self._held, []
         for lane in dict.fromkeys(lane for lane, _ in held):

@@ -93,6 +93,22 @@ def test_the_agents_own_tags_win_over_those_of_a_point() -> None:
     assert line == "m,host=me f=1i 5"
 
 
+def test_a_default_tag_gives_way_to_the_points_own_of_that_name() -> None:
+    """Two disks that both became `name=web` would overwrite each other's points."""
+    encoder = Encoder({"host": "me"}, defaults={"name": "web", "zone": "a", "empty": ""})
+    assert (
+        encoder.line(Point("diskio", {"name": "sda"}, {"reads": 1}, 5)) == "diskio,host=me,name=sda,zone=a reads=1i 5"
+    )
+    assert encoder.line(Point("mem", {}, {"used": 1}, 5)) == "mem,host=me,name=web,zone=a used=1i 5"
+
+
+def test_no_field_is_called_like_a_tag_of_every_point() -> None:
+    encoder = Encoder({"host": "me"}, defaults={"zone": "a"})
+    assert encoder.line(Point("app", {}, {"host": "x", "zone": 1, "v": 2}, 5)) == (
+        'app,host=me,zone=a host_="x",zone_=1i,v=2i 5'
+    )
+
+
 def test_the_cache_of_heads_is_bounded_and_never_wrong() -> None:
     encoder = Encoder(max_heads=3)
     lines = [encoder.line(Point("m", {"t": str(n % 5)}, {f"f{n % 7}": n}, n)) for n in range(50)]

@@ -43,6 +43,15 @@ def test_nothing_leaves_before_we_know_who_we_are_and_then_all_of_it() -> None:
     ]
 
 
+def test_configured_tags_take_no_place_of_a_metrics_own() -> None:
+    taken = Taken()
+    recorder = Recorder(taken, {"name": "web"})
+    recorder.identify(ME)
+    recorder.record("metrics", [Point("diskio", {"name": disk}, {"reads": 1}, 1) for disk in ("sda", "sdb")])
+    ((lines, _),) = taken.puts
+    assert [parse(line).tags["name"] for line in lines["metrics"]] == ["sda", "sdb"]
+
+
 def test_what_waits_is_bounded_and_the_oldest_goes_first() -> None:
     taken = Taken()
     recorder = Recorder(taken, {})

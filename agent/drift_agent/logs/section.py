@@ -20,6 +20,7 @@ from drift_agent.logs.severity import chosen_severities
 from drift_agent.logs.stamps import Stamps
 from drift_agent.logs.tail import Tail
 from drift_agent.model import Point
+from drift_agent.schema import GLOBAL_TAGS
 
 FORMATS: Final = (*NAMED, *PARSERS, "json", "regex")
 """What `format` may name; anything that holds `$` is an nginx log_format."""
@@ -164,8 +165,9 @@ def _make_handler(
     options: LogOptions, index: int, only: re.Pattern[str] | None, counts: Counts, stamps: Stamps
 ) -> Handler:
     form, name = options.format, options.name
-    if "time" in options.tags:
-        raise ConfigError(f"logs[{index}].tags: 'time' cannot be the name of a tag")
+    for tag in ("time", *GLOBAL_TAGS):
+        if tag in options.tags:
+            raise ConfigError(f"logs[{index}].tags: {tag!r} cannot be the name of a tag")
     if form in PARSERS:
         raw = RawLines(_severities(options, index), stamps, counts)
         return MessageLog(name, PARSERS[form], only, raw, counts, stamps)

@@ -178,6 +178,7 @@ def test_the_type_of_a_field_survives_a_restart(tmp_path: Path) -> None:
         (LogOptions(path="x", format="apache-common", routes={"a": "["}), r"logs\[0\].routes: not a regular"),
         (LogOptions(path="x", severities=("loud",)), r"logs\[0\].severities: 'loud' is no severity"),
         (LogOptions(path="x", format="json", tags=("time",)), r"logs\[0\].tags: 'time' cannot"),
+        (LogOptions(path="x", format="json", tags=("host",)), r"logs\[0\].tags: 'host' cannot"),
         (LogOptions(path="x", routes={"a": "/"}), r"routes says nothing to format = 'syslog': it is for access logs"),
         (LogOptions(path="x", format="json", severities=("err",)), r"severities says nothing to format = 'json'"),
         (
