@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
+from threading import Lock
 from typing import Final, Literal
 
 from drift_agent.errors import ConfigError, IncompleteError, InputError
@@ -10,6 +11,37 @@ from drift_agent.image.manifest import Manifest
 from drift_collector.fleet.model import Trusted
 
 SUFFIX: Final = ".jsonl"
+
+
+class TrustedFolder:
+    """What the manifests below a folder say now, asked again and again.
+
+    They are read anew once a file there, or the public key, is no longer the one that was read: by inode, size and
+    ctime, which nobody sets back. Safe for several threads.
+    """
+
+    def __init__(self, folder: str, public_key: str | None = None) -> None:
+        self._folder = folder
+        self._public_key = public_key
+        self._lock = Lock()
+        self._seen: list[tuple[object, ...]] | None = None
+        self._trusted: Mapping[str, Trusted] = {}
+
+    def __call__(self) -> Mapping[str, Trusted]:
+        """As `load_trusted`, and raises what that does."""
+        with self._lock:
+            seen = self._look()
+            if seen != self._seen:
+                self._seen = None
+                self._trusted = load_trusted(self._folder, self._public_key)
+                self._seen = seen
+            return self._trusted
+
+    def _look(self) -> list[tuple[object, ...]]:
+        """How every file stands that is read."""
+        key = [self._public_key] if self._public_key is not None else []
+        manifests = list(_manifests(self._folder))
+        return [_standing(path) for path in [*key, *manifests, *(path + sign.SUFFIX for path in manifests)]]
 
 
 def load_trusted(folder: str, public_key: str | None = None) -> Mapping[str, Trusted]:
@@ -55,6 +87,14 @@ def _signature(manifest: str, public_key: str | None) -> Literal["", "good", "mi
     except IncompleteError:
         return "bad"
     return "good"
+
+
+def _standing(path: str) -> tuple[object, ...]:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return (path,)
+    return path, status.st_dev, status.st_ino, status.st_size, status.st_ctime_ns
 
 
 def _manifests(folder: str) -> Iterator[str]:

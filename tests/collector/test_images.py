@@ -1,5 +1,6 @@
 """The folder of trusted manifests."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from drift_agent.errors import ConfigError, InputError, ManifestError
 from drift_agent.image import sign
 from drift_agent.image.header import Header
 from drift_agent.image.policy import Policy
+from drift_collector import images
 from drift_collector.fleet.model import Trusted
 from drift_collector.images import load_trusted
 
@@ -89,6 +91,45 @@ class TestSignatures:
         sign.sign(str(folder / "web.jsonl"), keys[0])
         with pytest.raises(InputError, match="web"):
             load_trusted(str(folder), str(folder / "web.jsonl"))
+
+
+class TestAskedAgain:
+    @pytest.fixture
+    def loads(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """One entry for each time that the manifests were read."""
+        seen: list[str] = []
+
+        def load(folder: str, public_key: str | None = None) -> Mapping[str, Trusted]:
+            seen.append(folder)
+            return load_trusted(folder, public_key)
+
+        monkeypatch.setattr(images, "load_trusted", load)
+        return seen
+
+    def test_manifests_are_read_again_only_when_something_changed(self, tmp_path: Path, loads: list[str]) -> None:
+        folder, private, public = tmp_path / "trusted", str(tmp_path / "key"), str(tmp_path / "key.pub")
+        folder.mkdir()
+        sign.keygen(private, public)
+        (folder / "web.jsonl").write_bytes(header("web", "1").encode())
+        trusted = images.TrustedFolder(str(folder), public)
+        assert [trusted()["web@1"].signature for _ in range(3)] == ["missing"] * 3
+        sign.sign(str(folder / "web.jsonl"), private)
+        assert [trusted()["web@1"].signature for _ in range(3)] == ["good"] * 3
+        (folder / "db.jsonl").write_bytes(header("db", "1").encode())
+        assert list(trusted()) == ["db@1", "web@1"]
+        assert len(loads) == 3
+
+    def test_a_mistake_is_said_each_time_until_it_is_mended(self, tmp_path: Path, loads: list[str]) -> None:
+        manifest = tmp_path / "web.jsonl"
+        manifest.write_bytes(header("web", "1").encode())
+        trusted = images.TrustedFolder(str(tmp_path))
+        trusted()
+        manifest.write_text("{}\n")
+        for _ in range(2):
+            with pytest.raises(ManifestError):
+                trusted()
+        manifest.write_bytes(header("web", "2").encode())
+        assert list(trusted()) == ["web@2"]
 
 
 def test_a_malformed_manifest_is_named(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from drift_agent.errors import ConfigError
 from drift_collector.fleet.model import Fleet, Trusted
 from drift_collector.fleet.read import read_reports
 from drift_collector.fleet.verdict import judge
-from drift_collector.images import load_trusted
+from drift_collector.images import TrustedFolder
 from drift_collector.store.base import Store
 
 StoreOption = Annotated[
@@ -49,13 +49,19 @@ PublicKeyOption = Annotated[
 ]
 
 
-def trusted_in(folder: str, public_key: str | None) -> Mapping[str, Trusted] | None:
-    """What the manifests of a folder say; None, so that the agents' own word counts, where no folder is named."""
+def trust(folder: str, public_key: str | None) -> Callable[[], Mapping[str, Trusted] | None]:
+    """Gives what the manifests of a folder say now; None, so that the agents' own word counts, where none is named.
+
+    Raises:
+        ConfigError: there is a key and no folder; or as `load_trusted`, which is asked at once.
+    """
     if folder:
-        return load_trusted(folder, public_key)
+        trusted = TrustedFolder(folder, public_key)
+        trusted()  # a mistake shows at the start
+        return trusted
     if public_key is not None:
         raise ConfigError("--public is the key of the trusted manifests: name their folder with --manifests")
-    return None
+    return lambda: None
 
 
 def judged(

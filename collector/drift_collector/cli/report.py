@@ -14,7 +14,7 @@ from drift_collector.cli.options import (
     PublicKeyOption,
     StoreOption,
     judged,
-    trusted_in,
+    trust,
     write_text,
 )
 from drift_collector.fleet.systemic import with_systemic
@@ -55,7 +55,7 @@ def report(
         raise ConfigError("--expect and --inventory both say who should be there: give one of them")
     form, now = format_named(format_), time.time_ns()
     expected = expect if inventory is None else read_inventory(inventory)
-    trusted = trusted_in(manifests, public)
+    trusted = trust(manifests, public)()
     opened = open_store(store, os.environ)
     try:
         fleet = with_systemic(judged(opened, now, trusted, expected), opened.items)

@@ -12,7 +12,7 @@ from drift_agent.cli.common import EPILOG
 from drift_agent.errors import EXIT_OK, ConfigError
 from drift_agent.text import shown
 from drift_agent.units import parse_duration
-from drift_collector.images import load_trusted
+from drift_collector.cli.options import ManifestsOption, PublicKeyOption, trust
 from drift_collector.server.listen import parse_listen
 from drift_collector.store.open import default_database
 
@@ -39,7 +39,8 @@ def serve(
     database: DatabaseOption = "",
     retention: Annotated[str, typer.Option(metavar="DURATION", help="How long metrics and logs are kept.")] = "7d",
     drift_retention: Annotated[str, typer.Option(metavar="DURATION", help="How long reports are kept.")] = "90d",
-    manifests: Annotated[str, typer.Option(metavar="DIR", help="Folder of trusted manifests.")] = "",
+    manifests: ManifestsOption = "",
+    public: PublicKeyOption = None,
     require_tokens: Annotated[bool, typer.Option(help="Demand tokens on loopback too.")] = False,
     tls_cert: Annotated[str, typer.Option(metavar="FILE", help="Serve HTTPS with this certificate chain …")] = "",
     tls_key: Annotated[str, typer.Option(metavar="FILE", help="… and this key.")] = "",
@@ -59,9 +60,7 @@ def serve(
         require_tokens=require_tokens,
         tls=(tls_cert, tls_key) if tls_cert else None,
     )
-    if manifests:
-        load_trusted(manifests)  # a mistake shows at the start
-    collector = Collector(options, trusted=lambda: load_trusted(manifests) if manifests else None, on_fault=_say)
+    collector = Collector(options, trusted=trust(manifests, public), on_fault=_say)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: collector.stopped.set())
     _allow_many_connections()

@@ -17,7 +17,7 @@ from drift_collector.cli.options import (
     PublicKeyOption,
     StoreOption,
     judged,
-    trusted_in,
+    trust,
     write_text,
 )
 from drift_collector.fleet.model import Fleet, Verdict
@@ -53,7 +53,7 @@ def show(
 ) -> int:
     """Shows one instance: its verdict, why, and the items that differ, expected against actual."""
     now = time.time_ns()
-    trusted = trusted_in(manifests, public)
+    trusted = trust(manifests, public)()
     opened = open_store(store, os.environ)
     try:
         fleet = judged(opened, now, trusted)

@@ -7,18 +7,23 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import requests
 
 from commands import Commands
+from drift_agent.image import sign
+from drift_agent.image.manifest import Manifest
 from drift_collector.cli import serve, token
 from reports import report
 from servers import free_port
 from stores import lines
+from trees import bake_tree, make_tree
 from waiting import PATIENCE, wait_until
 
 DRIFT = [sys.executable, "-c", "from drift_collector.cli import main; main()"]
@@ -75,6 +80,31 @@ def test_it_serves_until_a_signal_ends_it_with_0(tmp_path: Path, number: signal.
     connection.close()
 
 
+def test_its_page_believes_signed_manifests_alone_where_a_key_is_given(tmp_path: Path) -> None:
+    """As `drift report` does; a signature that comes while it serves counts at once."""
+    trusted = tmp_path / "trusted"
+    manifest = trusted / "web.jsonl"
+    make_tree(tmp_path / "root", {"etc/motd": "hello\n"})
+    trusted.mkdir()
+    bake_tree(tmp_path / "root", manifest).close()
+    private, public = str(tmp_path / "key"), str(tmp_path / "key.pub")
+    sign.keygen(private, public)
+    with Manifest.open(str(manifest)) as opened:
+        header = opened.header
+    clean = report(
+        "i-1", image=header.stamp, manifest=header.digest, observed=header.digest, policy=header.policy_digest
+    )
+    with serving(tmp_path, "--manifests", str(trusted), "--public", public) as (_, url):
+        sent = lines([replace(clean, time=time.time_ns(), scan_at=time.time_ns())])
+        assert requests.post(url + "/write", data=sent, timeout=PATIENCE).status_code == 204
+        page = requests.get(url, timeout=PATIENCE).text
+        assert "the trusted manifest of demo@1 has no signature" in page
+        sign.sign(str(manifest), private)
+        page = requests.get(url, timeout=PATIENCE).text
+        assert "no signature" not in page
+        assert "digests compared with 1 trusted manifest" in page
+
+
 def test_ctrl_c_while_a_client_stays_connected_ends_it_all_the_same(tmp_path: Path) -> None:
     with serving(tmp_path) as (process, url):
         idle = socket.create_connection(("127.0.0.1", int(url.rsplit(":", 1)[1])))
@@ -114,6 +144,7 @@ def test_a_port_in_use_and_a_store_in_use_are_one_sentence_each(tmp_path: Path) 
         (["--tls-cert", "FILE"], 64, "go together"),
         (["--tls-cert", "FILE", "--tls-key", "FILE"], 64, "the certificate or its key cannot be used"),
         (["--manifests", "FILE"], None, "FILE"),
+        (["--public", "FILE"], 64, "name their folder with --manifests"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_no_traceback(
