@@ -41,8 +41,16 @@ variable "region" {
   default = "eu-central-1"
 }
 
+variable "signing_key" {
+  type        = string
+  default     = ""
+  description = "The private key on this machine that signs the manifest (drift image keygen); none by default."
+}
+
 locals {
   variables = {
+    driftline_manifests     = abspath(path.root) # the trusted copy, for `drift report --manifests`
+    driftline_signing_key   = var.signing_key == "" ? "" : abspath(var.signing_key)
     driftline_wheel         = abspath(var.wheel)
     driftline_image_name    = var.image
     driftline_image_version = var.version
@@ -92,12 +100,5 @@ build {
     playbook_file   = "${path.root}/../bake.yml"
     use_proxy       = false
     extra_arguments = ["--extra-vars", jsonencode(local.variables)]
-  }
-
-  # A trusted copy, for `drift report --manifests`.
-  provisioner "file" {
-    direction   = "download"
-    source      = "/usr/lib/driftline/manifest.jsonl"
-    destination = "${path.root}/${var.image}@${var.version}.jsonl"
   }
 }

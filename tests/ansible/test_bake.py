@@ -1,5 +1,7 @@
 """The role and the playbook, run against a Debian root through the chroot connection, as an image build would."""
 
+import hashlib
+import stat
 import sys
 import tomllib
 from pathlib import Path
@@ -8,6 +10,8 @@ import pytest
 
 import product
 from baked import AS_THE_AGENT, MANIFEST, Image
+from drift_agent.image.content import Contents
+from drift_collector.images import load_trusted
 
 pytestmark = pytest.mark.slow
 
@@ -45,6 +49,29 @@ def test_a_changed_file_is_found(image: Image) -> None:
         assert "/etc/issue" in checked.stdout
     finally:
         file.write_bytes(before)
+
+
+def test_the_trusted_copy_is_signed_and_the_key_stays_outside(image: Image) -> None:
+    public = image.manifests / "key.public"
+    (trusted,) = load_trusted(str(image.manifests), str(public)).values()
+    assert (trusted.image, trusted.signature) == ("web@42", "good")
+    copy = image.manifests / "web@42.jsonl"
+    assert copy.read_bytes() == (image.root / MANIFEST).read_bytes()
+    signature = image.root / f"{MANIFEST}.sig"
+    assert signature.read_bytes() == Path(f"{copy}.sig").read_bytes()
+    assert stat.S_IMODE(signature.stat().st_mode) == 0o644
+    secret = (image.manifests / "key.private").read_bytes()
+    folders = [image.root / name for name in ("etc/driftline", "usr/lib/driftline", "tmp", "root", "var/tmp")]
+    assert not [
+        path for folder in folders for path in folder.rglob("*") if path.is_file() and secret in path.read_bytes()
+    ]
+
+
+def test_the_image_keeps_its_texts_for_diffs_and_only_root_lists_them(image: Image) -> None:
+    content = image.root / "usr/lib/driftline/content"
+    assert (content.stat().st_uid, stat.S_IMODE(content.stat().st_mode)) == (0, 0o700)
+    baked = Contents(str(content)).get(hashlib.sha256((image.root / "etc/issue").read_bytes()).hexdigest())
+    assert baked == (image.root / "etc/issue").read_bytes()
 
 
 def test_the_configuration_is_what_the_variables_say(image: Image) -> None:

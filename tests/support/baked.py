@@ -11,6 +11,7 @@ from typing import Final
 
 import need
 import product
+from drift_agent.image.sign import keygen
 
 ANSIBLE: Final = product.PROJECT / "ansible"
 MANIFEST: Final = "usr/lib/driftline/manifest.jsonl"
@@ -27,6 +28,8 @@ class Image:
 
     root: Path
     changed: tuple[int, ...]
+    manifests: Path
+    """The folder of the trusted copy, with the key that signed it (`key.public`, `key.private`)."""
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """A command inside the image."""
@@ -62,16 +65,22 @@ def bake(folder: Path, wheel: Path) -> Image:
         ["chroot", root, "python3", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"],
         capture_output=True, text=True, check=True,
     ).stdout.strip()  # fmt: skip
+    manifests = folder / "manifests"
+    manifests.mkdir()
+    keygen(str(manifests / "key.private"), str(manifests / "key.public"))
     variables = {
         "ansible_become": False,
         "driftline_wheel": str(wheel),
         "driftline_wheelhouse": str(product.download_wheels(folder / "wheelhouse", python)),
         "driftline_image_name": "web",
         "driftline_image_version": 42,
+        "driftline_manifests": str(manifests),
+        "driftline_signing_key": str(manifests / "key.private"),
+        "driftline_command": str(Path(sys.executable).parent / "drift"),
         "driftline_agent": {"group": "web", "report_interval": "2s"},
         "driftline_metrics": {"disable": ["swap"], "disk": {"interval": "30s"}},
         "driftline_outputs": [{"url": "http://127.0.0.1:8086", "token_file": "/run/driftline/token"}],
     }
     file = folder / "variables.json"
     file.write_text(json.dumps(variables))
-    return Image(root, (play(root, file), play(root, file)))
+    return Image(root, (play(root, file), play(root, file)), manifests)
