@@ -14,14 +14,12 @@ import argparse
 import http.client
 import os
 import shutil
-import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +28,7 @@ from drift_agent.config import MetricsOptions
 from drift_agent.line_protocol import Encoder
 from drift_agent.metrics import METRIC_NAMES
 from drift_agent.metrics.runner import Runner
+from processes import processor_seconds, started
 
 INPUTS: Final = ("cpu", "mem", "swap", "disk", "diskio", "net", "system", "processes", "kernel", "internal")
 """What `telegraf` and `driftline` have in common: all that we gather by default."""
@@ -50,17 +49,6 @@ CSV: Final = '\n<Plugin csv>\nDataDir "{folder}/csv"\n</Plugin>\n'
 TELEGRAF: Final = '[agent]\ninterval = "1s"\nflush_interval = "10s"\n[[outputs.file]]\nfiles = ["/dev/null"]\n'
 
 
-def processor_seconds(pid: int) -> float:
-    """Time that all threads of a process have spent on a processor."""
-    total = 0
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        try:
-            total += int((task / "schedstat").read_text().split()[0])
-        except FileNotFoundError:
-            continue
-    return total / 1e9
-
-
 def run_ours(which: str) -> None:
     """Samples once a second, as the daemon does, until it is killed."""
     own = {name: {"interval": "1s"} for name in METRIC_NAMES} if which == "everything" else {}
@@ -72,21 +60,6 @@ def run_ours(which: str) -> None:
             encoder.line(point)
         due += 1.0
         time.sleep(max(0.0, due - time.monotonic()))
-
-
-@contextmanager
-def started(arguments: list[str]) -> Iterator[int]:
-    """A process with these arguments; ended at the end."""
-    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        yield process.pid
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def collectd(program: str, folder: str) -> list[str]:

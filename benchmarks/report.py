@@ -14,8 +14,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from store import NOW, SECOND, apart, peak_mib
-
 from drift_agent.line_protocol import Encoder
 from drift_agent.model import Point
 from drift_agent.schema import DRIFT
@@ -29,6 +27,7 @@ from drift_collector.store.base import DriftReport
 from drift_collector.store.lines import Line, read_lines
 from drift_collector.store.sqlite import SqliteStore
 from drift_collector.store.sqlite_write import SqliteWriter
+from store import NOW, SECOND, apart, peak_mib
 
 DIGEST = f"1:sha256:{'a' * 64}"
 POLICY = f"1:sha256:{'b' * 64}"

@@ -8,6 +8,7 @@ comparing bytes.
 
 import base64
 import json
+import re
 from collections.abc import Iterable
 from json.encoder import encode_basestring
 from typing import Any, Final
@@ -21,6 +22,9 @@ UNREADABLE: Final = "unreadable"
 """The attribute that marks what the bake could not read in full; nobody tries again, nor looks below."""
 
 _POSITION: Final = {name: position for position, name in enumerate((*ATTRIBUTES, UNREADABLE))}
+
+
+_PLAIN_BEGINNING: Final = re.compile(rb'\{"kind":"([a-z_]+)","key":"([^"\\\x00-\x1f]+)"[,}]')
 
 
 class LineError(ValueError):
@@ -38,6 +42,19 @@ def order(kind: str, key: str) -> tuple[str, bytes]:
 def key_order(key: str) -> bytes:
     """The second half of `order`."""
     return key.encode("utf-8", "surrogateescape").replace(b"/", b"\0")
+
+
+def place(line: bytes) -> tuple[str, bytes]:
+    """Where a line stands, as `order` says; one that `encode` could have made is not parsed any further for it.
+
+    Raises:
+        LineError: the line is no item.
+    """
+    plain = _PLAIN_BEGINNING.match(line)
+    if plain is not None:
+        return plain[1].decode(), plain[2].replace(b"/", b"\0")
+    item = decode(line)
+    return order(item.kind, item.key)
 
 
 def string_member(name: str, value: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final, Self
 
 from drift_agent.errors import ManifestError
-from drift_agent.image.canonical import LineError, decode, key_order, order
+from drift_agent.image.canonical import LineError, decode, key_order, order, place
 from drift_agent.image.header import MAX_HEADER_BYTES, Header
 from drift_agent.model import Item
 
@@ -68,10 +68,10 @@ class Manifest:
         last: tuple[str, bytes] = ("", b"")
         for number, line in enumerate(self.lines(), 2):
             item = self.parse(line, number)
-            place = order(item.kind, item.key)
-            if place <= last:
+            here = order(item.kind, item.key)
+            if here <= last:
                 raise self.fault(number, "is out of order")
-            last = place
+            last = here
             yield item
 
     def lines(self, start: int | None = None, end: int | None = None) -> Iterator[bytes]:
@@ -167,17 +167,26 @@ class Manifest:
         """Where the lines of one kind begin and end."""
         return self.locate((kind, b"")), self.locate((kind + "\0", b""))
 
-    def locate(self, place: tuple[str, bytes]) -> int:
-        """Offset of the first item at or behind a place as `canonical.order` gives it; else the file's end."""
+    def locate(self, wanted: tuple[str, bytes]) -> int:
+        """Offset of the first item at or behind a place as `canonical.order` gives it; else the file's end.
+
+        Raises:
+            ManifestError: a line on the way is no item, as far as that shows in its kind and key.
+        """
         low, high = self._start, self._end  # both are beginnings of lines; everything before `low` is smaller
         while low < high:
             offset, line = self._line_at((low + high) // 2, low)
-            item = self.parse(line)
-            if order(item.kind, item.key) < place:
+            if self._place(line) < wanted:
                 low = offset + len(line)
             else:
                 high = offset
         return low
+
+    def _place(self, line: bytes) -> tuple[str, bytes]:
+        try:
+            return place(line)
+        except LineError as error:
+            raise self.fault(0, str(error)) from None
 
     def _line_at(self, position: int, lowest: int) -> tuple[int, bytes]:
         """The line that holds the byte at `position`, and its offset; `lowest` is a beginning at or before it."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drift_agent.image.canonical import LineError, decode, difference, encode, key_order
+from drift_agent.image.canonical import LineError, decode, difference, encode, key_order, order, place
 from drift_agent.model import Item
 
 names = st.binary(min_size=1, max_size=12).filter(lambda raw: b"\0" not in raw)
@@ -27,6 +27,7 @@ def test_an_item_survives_its_line(key: str, attributes: dict[str, str | int | b
     line.decode("utf-8")
     json.loads(line)
     assert decode(line) == item
+    assert place(line) == order("file", key)
 
 
 @given(st.dictionaries(attribute_names, values))
