@@ -20,6 +20,7 @@ from drift_agent.image import osrelease
 from drift_agent.image.bake import bake as bake_tree
 from drift_agent.image.manifest import Manifest
 from drift_agent.image.mounts import parse_given
+from drift_agent.image.policy import RULE_KINDS
 from drift_agent.image.policy_file import CLOUD_INIT, PROFILES, load_policy
 
 app = make_app("What an image is: bake its manifest, check a tree against it.")
@@ -99,15 +100,23 @@ def check(
 
 @app.command(epilog=EPILOG)
 def explain(
-    path: Annotated[str, typer.Argument(metavar="PATH", help="A path of the image, beginning with /.")],
+    path: Annotated[
+        str,
+        typer.Argument(
+            metavar="PATH", help="A path of the image, beginning with /; with --kind, a key as reports show it."
+        ),
+    ],
+    kind: Annotated[str, typer.Option("--kind", metavar="KIND", help=f"{', '.join(RULE_KINDS)}.")] = "file",
     manifest: Annotated[str | None, typer.Option("--manifest", metavar="FILE", help="Ask a manifest's policy.")] = None,
     policy: PolicyFile = None,
     profile: Profile = None,
     cloud_init: Annotated[bool, typer.Option(help="With the layer of cloud-init.")] = True,
 ) -> int:
-    """Says which rule decides how a path is compared."""
-    if not path.startswith("/"):
-        raise ConfigError(f"{path}: give the path in the image, beginning with '/'")
+    """Says which rule decides how a path is compared, or an item of another kind."""
+    if kind not in RULE_KINDS:
+        raise ConfigError(f"--kind {kind}: is none of {', '.join(RULE_KINDS)}")
+    if kind == "file" and not path.startswith("/"):
+        raise ConfigError(f"{path}: give the path in the image, beginning with '/', or a key of another --kind")
     if manifest is not None and (policy or profile):
         raise ConfigError("give --manifest, or --policy and --profile, not both")
     if manifest is not None:
@@ -115,7 +124,7 @@ def explain(
             rules = opened.header.policy
     else:
         rules = load_policy(policy, profile or _profile_of(policy, "/"), layers=(CLOUD_INIT,) if cloud_init else ())
-    sys.stdout.write(image_text.explained(path, rules))
+    sys.stdout.write(image_text.explained(path, rules, kind))
     return EXIT_OK
 
 

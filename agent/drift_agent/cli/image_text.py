@@ -6,7 +6,9 @@ from typing import Any, Final
 
 from drift_agent.cli.common import shown
 from drift_agent.drift.check import CheckResult
+from drift_agent.drift.runtime import FACTS
 from drift_agent.image.delta import Group
+from drift_agent.image.globs import NO_RULE
 from drift_agent.image.header import Header
 from drift_agent.image.policy import ALL_ATTRIBUTES, Policy
 from drift_agent.image.semantics import ATTRIBUTES
@@ -65,11 +67,18 @@ def check_text(result: CheckResult, header: Header, *, strict: bool) -> str:
     return "\n".join(lines) + "\n"
 
 
-def explained(path: str, policy: Policy) -> str:
-    """Which rule decides for a path, and what follows from it."""
-    decision = policy.decide(path)
-    lines = [f"{shown(path)}: {decision.path_class}, severity {decision.severity}"]
-    if decision.attributes != ALL_ATTRIBUTES:
+def explained(key: str, policy: Policy, kind: str = "file") -> str:
+    """Which rule decides for an item (a file's key is its path), and what follows from it."""
+    fact = next((fact for fact in FACTS if fact.kind == kind), None)
+    decision = policy.decide(key, kind)
+    if fact is not None and decision.rule == NO_RULE:
+        decision = fact.unruled
+    name = key if kind == "file" else f"{kind} {key}"
+    lines = [f"{shown(name)}: {decision.path_class}, severity {decision.severity}"]
+    baked = fact.companion if fact is not None else kind
+    if baked not in policy.kinds:
+        lines.append(f"  and not compared: the policy leaves the kind {baked} out")
+    if kind == "file" and decision.attributes != ALL_ATTRIBUTES:
         lines.append("  compared: " + ", ".join(name for name in ATTRIBUTES if name in decision.attributes))
     if decision.rule >= 0:
         rule = policy.rules[decision.rule]

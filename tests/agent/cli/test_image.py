@@ -103,6 +103,7 @@ def test_every_document_is_of_its_schema(drift: Commands, root: Path, manifest: 
         (("bake", "--root", "R", "--image", "a", "--built", "today", "-o", "O"), 64, "is no time"),
         (("bake", "--root", "R", "--image", "a", "--built", "2026-01-01T00:00:00", "-o", "O"), 64, "no time zone"),
         (("explain", "etc"), 64, "beginning with '/'"),
+        (("explain", "tcp *:22", "--kind", "port"), 64, "none of file, group, package"),
         (("explain", "/etc", "--manifest", "M", "--profile", "debian"), 64, "not both"),
     ],
 )
@@ -139,3 +140,23 @@ def test_explain_names_class_rule_layer_and_reason(drift: Commands, manifest: st
     assert "no rule names it" in drift("image", "explain", "/usr/bin/x", "--manifest", manifest).out
     assert "from cloud-init" in drift("image", "explain", "/etc/fstab", "--profile", "debian").out
     assert "frozen" in drift("image", "explain", "/etc/fstab", "--profile", "debian", "--no-cloud-init").out
+
+
+def test_explain_tells_of_items_that_are_no_files_too(drift: Commands, tmp_path: Path) -> None:
+    rules = '[[rule]]\nkind = "socket"\npath = "tcp *:8443"\nclass = "ignored"\nwhy = "ours"\n'
+    (tmp_path / "policy.toml").write_text(f'kinds = ["file", "service"]\n{rules}')
+
+    def explain(key: str, kind: str) -> str:
+        ended = drift("image", "explain", key, "--kind", kind, "--policy", str(tmp_path / "policy.toml"))
+        assert ended.code == 0
+        return ended.out
+
+    named = explain("tcp 0.0.0.0:8443", "socket")
+    assert named.startswith("socket tcp 0.0.0.0:8443: ignored, severity medium\n")
+    assert "from policy.toml: tcp *:8443\n  ours\n" in named
+    unnamed = explain("tcp 0.0.0.0:22", "socket")
+    assert unnamed.startswith("socket tcp 0.0.0.0:22: sealed, severity high\n")
+    assert "stood at the seal" in unnamed
+    assert "its file must be one of the image's" in explain("nf_tables", "module")
+    assert "leaves the kind sysctl out" in explain("net.ipv4.ip_forward", "running_sysctl")
+    assert "must equal the image" in explain("ssh.service", "service")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from drift_agent.image.manifest import Manifest
+from drift_agent.image.policy import DEFAULT_DECISION, Decision
 from drift_agent.model import Change, Unreadable
 
 CHUNK_BYTES: Final = 64 << 10
@@ -24,12 +25,14 @@ class Fact:
     """One kind of runtime item.
 
     `gather(manifest, proc)` looks once, under the proc file system at `proc`; None where the fact has no meaning here.
-    It is looked at where the image's policy compares `companion`, the baked kind that it belongs to.
+    It is looked at where the image's policy compares `companion`, the baked kind that it belongs to. `unruled` is what
+    holds for its items that no rule names.
     """
 
     kind: str
     companion: str
     gather: Callable[[Manifest, str], Observation | None]
+    unruled: Decision = DEFAULT_DECISION
 
 
 CONTAINER_MARKS: Final = ("/run/systemd/container", "/run/.containerenv", "/.dockerenv")

@@ -5,9 +5,11 @@ from typing import Final
 
 from drift_agent.drift.runtime.fact import Fact, Observation, read_text
 from drift_agent.image.manifest import Manifest
+from drift_agent.image.policy import Decision
 from drift_agent.model import Change, Unreadable
 
 KIND: Final = "module"
+UNRULED: Final = Decision(severity="high", why="no rule names it, so its file must be one of the image's")
 
 
 def gather(manifest: Manifest, proc: str) -> Observation | None:
@@ -27,7 +29,10 @@ def gather(manifest: Manifest, proc: str) -> Observation | None:
         return None
     names = [line.split(" ", 1)[0] for line in loaded.splitlines() if line]
     foreign = [name for name in names if name not in known]
-    return Observation([Change(KIND, name, "added", severity="high", actual={"loaded": True}) for name in foreign], [])
+    changes = [
+        Change(KIND, name, "added", UNRULED.path_class, UNRULED.severity, actual={"loaded": True}) for name in foreign
+    ]
+    return Observation(changes, [])
 
 
 def _known(manifest: Manifest, release: str) -> set[str]:
@@ -41,4 +46,4 @@ def _known(manifest: Manifest, release: str) -> set[str]:
     return known
 
 
-MODULES: Final = Fact(KIND, "file", gather)
+MODULES: Final = Fact(KIND, "file", gather, UNRULED)

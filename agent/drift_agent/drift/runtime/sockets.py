@@ -14,9 +14,11 @@ from typing import Final
 
 from drift_agent.drift.runtime.fact import Fact, Observation, is_container, read_text
 from drift_agent.image.manifest import Manifest
+from drift_agent.image.policy import Decision
 from drift_agent.model import AttributeValue, Change, Unreadable
 
 KIND: Final = "socket"
+UNRULED: Final = Decision("sealed", severity="high", why="no rule names it, so it must have stood at the seal")
 
 CGROUPS: Final = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
 """Where control groups of version 2 may be mounted; those of version 1 know nothing of sockets."""
@@ -84,7 +86,9 @@ def _change(listener: Listener, lowest_ephemeral: int) -> Change | None:
     attributes: dict[str, AttributeValue] = {"uid": listener.uid}
     if listener.unit:
         attributes["unit"] = listener.unit
-    return Change(KIND, f"{listener.protocol} {where}:{port}", "added", "sealed", "high", actual=attributes)
+    return Change(
+        KIND, f"{listener.protocol} {where}:{port}", "added", UNRULED.path_class, UNRULED.severity, actual=attributes
+    )
 
 
 def listeners(units: dict[int, str]) -> Iterator[Listener]:
@@ -164,4 +168,4 @@ def _units(top: str) -> dict[int, str]:
     return units
 
 
-SOCKETS: Final = Fact(KIND, "service", gather)
+SOCKETS: Final = Fact(KIND, "service", gather, UNRULED)

@@ -6,10 +6,13 @@ from typing import Final
 
 from drift_agent.drift.runtime.fact import Fact, Observation, is_container, read_text
 from drift_agent.image.manifest import Manifest
+from drift_agent.image.policy import Decision
 from drift_agent.model import Change, Unreadable
 
 KIND: Final = "running_sysctl"
 """Not `sysctl`: that is the kind of what is configured."""
+
+UNRULED: Final = Decision(why="no rule names it, so it must be as the image configures it, where that does")
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]+(?:[./][A-Za-z0-9_.:-]+)+")
 
@@ -38,7 +41,17 @@ def gather(manifest: Manifest, proc: str) -> Observation | None:
             unreadable.append(Unreadable(KIND, item.key, error.strerror or "cannot be read"))
             continue
         if actual != _normal(wanted):
-            changes.append(Change(KIND, item.key, "modified", expected={"value": wanted}, actual={"value": actual}))
+            changes.append(
+                Change(
+                    KIND,
+                    item.key,
+                    "modified",
+                    UNRULED.path_class,
+                    UNRULED.severity,
+                    {"value": wanted},
+                    {"value": actual},
+                )
+            )
     return Observation(changes, unreadable) if found else None
 
 
@@ -63,4 +76,4 @@ def _decimal(part: str) -> str:
     return str(int(part, 8)) if _OCTAL.fullmatch(part) else part
 
 
-SYSCTLS: Final = Fact(KIND, "sysctl", gather)
+SYSCTLS: Final = Fact(KIND, "sysctl", gather, UNRULED)
