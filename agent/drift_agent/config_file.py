@@ -59,6 +59,14 @@ def load(path: str | None, environ: Mapping[str, str], known_metrics: Mapping[st
     return _build(_Reader(source, origins), tables, known_metrics)
 
 
+def require_outputs(config: Config) -> None:
+    """Raises ConfigError where there is nowhere to send to."""
+    if not config.outputs:
+        raise ConfigError(
+            f"{config.source}: has no [[outputs]]; add one with a url, such as 'http://influxdb.example:8086'"
+        )
+
+
 def read_options(cls: type[T], section: str, table: object) -> T:
     """One table of options that did not come by way of `load`; `section` is what its errors call it.
 

@@ -8,7 +8,7 @@ from types import FrameType
 
 from drift_agent.agent import Agent
 from drift_agent.clock import SystemClock
-from drift_agent.config_file import load
+from drift_agent.config_file import load, require_outputs
 from drift_agent.errors import EXIT_USAGE, DriftlineError
 from drift_agent.metrics import METRIC_OPTIONS
 from drift_agent.systemd import Notifier
@@ -31,6 +31,7 @@ def main(arguments: list[str]) -> int:
     set_up_logging()
     try:
         config = load(arguments[0], os.environ, METRIC_OPTIONS)
+        require_outputs(config)
         agent = Agent(config, SystemClock(), Notifier())
 
         def end(_signal: int, _frame: FrameType | None) -> None:

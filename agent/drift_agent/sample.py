@@ -9,8 +9,9 @@ from typing import Final
 from drift_agent.agent import DRAIN_SECONDS, identify, make_detector
 from drift_agent.clock import Clock
 from drift_agent.config import Config
+from drift_agent.config_file import require_outputs
 from drift_agent.drift.glance import glance
-from drift_agent.errors import EXIT_FAILED, EXIT_HOLD, EXIT_OK, EXIT_RECYCLE, ConfigError
+from drift_agent.errors import EXIT_FAILED, EXIT_HOLD, EXIT_OK, EXIT_RECYCLE
 from drift_agent.metrics.runner import Runner
 from drift_agent.model import Point, State
 from drift_agent.recorder import Put, Recorder
@@ -81,8 +82,7 @@ def run_once(config: Config, clock: Clock, tell: Callable[[str], None]) -> Outco
         ConfigError: there is no output, or the state folder cannot be used.
         LockHeldError: an agent runs on this state folder; ask it (`status`).
     """
-    if not config.outputs:
-        raise ConfigError(f"{config.source}: has no [[outputs]]; add one with a url")
+    require_outputs(config)
     with StateDir(config.agent.state_dir) as state:
         spool = Spool.open(str(state.path / "spool.db"), config.spool, config.outputs, clock)
         runner = Runner(config.metrics, config.agent.interval, clock)

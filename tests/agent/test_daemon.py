@@ -153,6 +153,15 @@ def test_what_was_not_acknowledged_is_there_after_a_kill(
         again.wait()
 
 
+def test_an_agent_that_has_nowhere_to_send_to_does_not_start(tmp_path: Path) -> None:
+    (tmp_path / "agent.toml").write_text("")
+    done = subprocess.run(
+        [*DAEMON, str(tmp_path / "agent.toml")], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert done.returncode == 64
+    assert "has no [[outputs]]; add one" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
