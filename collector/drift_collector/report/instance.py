@@ -37,7 +37,7 @@ def print_instance(fleet: Fleet, verdict: Verdict, items: Sequence[DriftItem], c
         console.print(line)
     for item in items:
         for line in _item(item, now):
-            console.print(line)
+            console.print(line, soft_wrap=True)  # the terminal folds: a path or digest that is copied stays whole
     if items:
         console.print()
     console.print(Text(trust_line(fleet)))

@@ -178,6 +178,17 @@ def test_one_instance_with_all_that_it_may_hold() -> None:
     assert_golden("instance.txt", text.getvalue())
 
 
+def test_a_narrow_terminal_folds_no_digest_that_is_to_be_copied() -> None:
+    changed = item(key="/etc/motd", expected={"sha256": "a" * 64}, actual={"sha256": "b" * 64})
+    fleet = judge([drifted("i-1", modified=1)], NOW)
+    text = io.StringIO()
+    narrow = Console(file=text, width=40, force_terminal=True, highlight=False, color_system=None)
+    print_instance(fleet, fleet.verdicts[0], [changed], narrow, NOW)
+    lines = text.getvalue().splitlines()
+    assert f"    sha256  expected {'a' * 64}" in lines
+    assert f"            actual   {'b' * 64}" in lines
+
+
 def test_no_instance_fills_the_screen_by_itself() -> None:
     name = "x" * 100_000
     one = drifted(name, host=name, image=name, group=name)
