@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from drift_agent.drift.state import StateStore
 from drift_agent.errors import DriftlineError
 from drift_agent.status import ask_agent
+from drift_collector.report.document import schema
 from waiting import PATIENCE, wait_until
 
 DAEMON = [sys.executable, "-I", "-m", "drift_agent.daemon"]
@@ -82,6 +84,7 @@ def test_a_server_that_is_down_holds_up_neither_start_nor_status_nor_end(
 ) -> None:
     wait_until(lambda: is_sampling(tmp_path / "state"), what="samples in the spool")
     status = ask_agent(str(tmp_path / "state"))
+    jsonschema.validate(status, schema("driftline.agent-status/1"))
     assert status["identity"]["instance"] == "i-1"
     assert status["drift"]["state"] == "unverified"
     assert "manifest" in status["drift"]["problem"]

@@ -3,11 +3,13 @@
 import json
 from pathlib import Path
 
+import jsonschema
 import pytest
 import typer
 
 from commands import Commands
 from drift_agent.cli import image
+from drift_collector.report.document import schema
 from trees import make_tree
 
 
@@ -55,7 +57,7 @@ def test_images_that_differ_end_with_2(drift: Commands, tmp_path: Path) -> None:
     ended = drift("image", "diff", first, second)
     assert (ended.code, ended.out) == (2, "a → b\n~ file /etc/motd\n")
     document = json.loads(drift("image", "diff", first, second, "--format", "json").out)
-    assert document["schema"] == "driftline.image-diff/1"
+    jsonschema.validate(document, schema("driftline.image-diff/1"))
     assert document["groups"][0]["changes"][0]["key"] == "/etc/motd"
     ended = drift("image", "diff", first, first)
     assert (ended.code, ended.out) == (0, "a → a\nno difference\n")

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import jsonschema
 import pytest
 import requests
 
@@ -20,6 +21,7 @@ from commands import Commands
 from drift_agent.image import sign
 from drift_agent.image.manifest import Manifest
 from drift_collector.cli import serve, token
+from drift_collector.report.document import schema
 from reports import report
 from servers import free_port
 from stores import lines
@@ -174,6 +176,7 @@ def test_where_tokens_are_demanded_commands_make_and_revoke_them_at_once(tmp_pat
         headers = {"Authorization": f"Token {secret}"}
         assert requests.post(url + "/write", data="m f=1 5", headers=headers, timeout=PATIENCE).status_code == 204
         listed = json.loads(commands("token", "list", "--format", "json", *database).out)
+        jsonschema.validate(listed, schema("driftline.tokens/1"))
         (known,) = listed["tokens"]
         assert (known["scope"], known["instance"]) == ("write", "i-1")
         table = commands("token", "list", *database).out
