@@ -35,6 +35,9 @@ PROGRESS_STEP: Final = 256
 MOST_BYTES: Final = 64 << 20
 """A larger file is not read when some paths are looked at: whoever waits for that look must not wait for its digest."""
 
+MOST_EXPECTED_BYTES: Final = 8 << 20
+"""Nor is a folder looked at then of which the manifest has more, some 40,000 items: `LOOK_SECONDS` would not do."""
+
 LOOK_SECONDS: Final = 0.5
 """How long such a look takes at most; what it did not come to, or was reading then, is not in its scope."""
 
@@ -210,7 +213,10 @@ def _compare_some(
         single.add(("file", key))
         _run(comparison.files(Expected(manifest, iter([line] if line else [])), [entry] if entry else []))
     for number, tree in enumerate(whole):
-        expected = Expected(manifest, manifest.blocks(*manifest.span_below(tree)))
+        start, end = manifest.span_below(tree)
+        if end - start > MOST_EXPECTED_BYTES:
+            return Scope(frozenset(single), tuple(whole[:number]), everything=False), False
+        expected = Expected(manifest, manifest.blocks(start, end))
         for _ in comparison.files(expected, scan.entries(tree)):
             if is_over():
                 return Scope(frozenset(single), tuple(whole[:number]), everything=False), False

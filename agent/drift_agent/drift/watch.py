@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 from drift_agent.drift.dirty import DirtySet
 
-WATCHED: Final = ("/etc", "/usr", "/boot", "/opt", "/root", "/srv", "/var/spool/cron")
+WATCHED: Final = ("/etc", "/usr", "/boot", "/opt", "/root", "/srv", "/var/lib/dpkg", "/var/spool/cron")
 """Roots without ignored trees beneath; a busy log folder would cost CPU for each line."""
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -361,6 +362,19 @@ def test_some_paths_take_no_longer_than_they_may(
         result = check_paths(str(root), manifest, paths, trees=trees)
         assert not result.complete
         assert not result.scope.covers("file", "/etc/hosts")
+
+
+def test_a_huge_folder_that_went_is_left_to_the_scan(
+    root: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Naming everything that it held takes too long for somebody who waits."""
+    shutil.rmtree(root / "etc")
+    monkeypatch.setattr(check, "MOST_EXPECTED_BYTES", 200)
+    result = check_paths(str(root), manifest, ["/etc", "/usr/bin/tool"])
+    assert not result.complete
+    assert result.changes == []
+    assert result.scope.covers("file", "/usr/bin/tool")
+    assert not result.scope.covers("file", "/etc/hosts")
 
 
 def test_a_content_that_takes_too_long_to_read_is_left_for_later(

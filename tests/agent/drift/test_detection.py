@@ -19,7 +19,7 @@ from drift_agent.drift.detector import Detector
 from drift_agent.drift.state import StateStore
 from drift_agent.identity import Identity
 from drift_agent.image.bake import bake
-from drift_agent.image.policy import Policy
+from drift_agent.image.policy import Policy, Rule
 from drift_agent.model import Point
 from drift_agent.recorder import Recorder
 from drift_agent.ship.spool import Spool
@@ -31,17 +31,22 @@ PROMISED_SECONDS = 0.5
 IDENTITY = Identity("i-1", "web-1", "web@1", "default", "boot")
 
 
+STATUS = "Package: bash\nStatus: install ok installed\nArchitecture: amd64\nVersion: 5.2\n\n"
+
+
 class Machine:
     """A root tree baked as an image, and a detector that runs on it."""
 
     def __init__(self, folder: Path) -> None:
         self.root = folder / "root"
-        for name in ("etc/cron.d", "usr/bin", "opt/app"):
+        for name in ("etc/cron.d", "usr/bin", "opt/app", "var/lib/dpkg"):
             (self.root / name).mkdir(parents=True, exist_ok=True)
+        (self.root / "var/lib/dpkg/status").write_text(STATUS)
         (self.root / "etc/motd").write_text("hello\n")
         (self.root / "usr/bin/tool").write_text("#!/bin/sh\n")
         manifest = folder / "manifest.jsonl"
-        bake(str(self.root), "web", "1", Policy.of(()), str(manifest))
+        policy = Policy.of([Rule("/var/lib/dpkg/**", "ignored")])
+        bake(str(self.root), "web", "1", policy, str(manifest))
         self.state = folder / "state"
         self.state.mkdir()
         self.config = Config(
@@ -225,6 +230,14 @@ def test_a_change_is_in_the_spool_as_soon_as_it_happens(machine: Machine, tmp_pa
     spool.close()
     assert machine.last("scan_at") == scanned, "a hint that waits for a scan is none"
     assert sorted(took)[5] < 10 * PROMISED_SECONDS
+
+
+def test_a_package_that_is_installed_is_reported_as_it_happens(machine: Machine) -> None:
+    """dpkg writes its status anew and puts it in the place of the old one; the file itself is not compared."""
+    status = machine.root / "var/lib/dpkg/status"
+    (status.parent / "status-new").write_text(STATUS + STATUS.replace("bash", "netcat"))
+    (status.parent / "status-new").rename(status)
+    machine.wait_for_items(("netcat:amd64", "added"))
 
 
 @pytest.mark.slow
