@@ -73,7 +73,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """A look at some paths ends when it is done, and not when its half second is over."""
-    monkeypatch.setattr("drift_agent.drift.check.LOOK_SECONDS", PATIENCE)
+    monkeypatch.setattr("drift_agent.drift.check_paths.LOOK_SECONDS", PATIENCE)
 
 
 def _influxd1_program() -> str:

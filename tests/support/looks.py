@@ -5,7 +5,7 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
 from typing import ParamSpec, TypeVar
 
-from drift_agent.drift.check import CheckResult, Scope
+from drift_agent.drift.check_result import CheckResult, Scope
 from drift_agent.drift.runtime.fact import Observation
 from drift_agent.errors import DriftlineError
 from drift_agent.model import Change, Unreadable

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from drift_agent.cli.common import shown
-from drift_agent.drift.check import CheckResult
+from drift_agent.drift.check_result import CheckResult
 from drift_agent.drift.runtime import FACTS
 from drift_agent.image.delta import Group
 from drift_agent.image.globs import NO_RULE

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from drift_agent.config import Config
-from drift_agent.drift.check import CheckResult, check_paths, check_tree
+from drift_agent.drift.check import check_tree
+from drift_agent.drift.check_paths import check_paths
+from drift_agent.drift.check_result import CheckResult
 from drift_agent.drift.runtime import gather
 from drift_agent.drift.runtime.fact import Observation
 from drift_agent.drift.shared_identity import shared_identities

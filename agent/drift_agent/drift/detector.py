@@ -13,7 +13,7 @@ from typing import Final
 from drift_agent.clock import Clock
 from drift_agent.config import Config
 from drift_agent.drift.announcer import Announcer, Basis
-from drift_agent.drift.check import CheckResult
+from drift_agent.drift.check_result import CheckResult
 from drift_agent.drift.comparison import Comparison
 from drift_agent.drift.dirty import Dirty
 from drift_agent.drift.first_boot import FirstBoot

@@ -11,7 +11,7 @@ from threading import Event, Thread
 
 from drift_agent.clock import Clock
 from drift_agent.config import Config
-from drift_agent.drift.check import CheckResult
+from drift_agent.drift.check_result import CheckResult
 from drift_agent.drift.comparison import CACHE, Comparison, ImageComparison
 from drift_agent.drift.detector import Detector
 from drift_agent.drift.first_boot import booted_at

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from threading import Event, Lock
 
 from drift_agent.clock import Clock
-from drift_agent.drift.check import CheckResult
+from drift_agent.drift.check_result import CheckResult
 from drift_agent.drift.comparison import Comparison
 from drift_agent.drift.runtime.fact import Observation
 from drift_agent.image.inspect import ReadStoppedError

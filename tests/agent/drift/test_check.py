@@ -1,50 +1,33 @@
 """Checking a tree: exactly what was changed is found, and a clean tree has the header's digest."""
 
-import itertools
 import os
-import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from drift_agent.drift import check
-from drift_agent.drift.check import Scope, check_paths, check_tree
+from checked import POLICY, bake_root, found, make_root
+from drift_agent.drift.check import check_tree
+from drift_agent.drift.check_paths import check_paths
 from drift_agent.errors import ManifestError
 from drift_agent.image import mounts
 from drift_agent.image.manifest import Manifest
-from drift_agent.image.policy import Policy, Rule
-from drift_agent.model import Change
-from trees import File, Link, Tree, bake_tree, make_tree
-from waiting import PATIENCE
-
-TREE: Tree = {
-    "etc": {"hosts": "127.0.0.1\n", "hostname": "golden\n", "cron.d": {"job": "x"}, "link": Link("hosts")},
-    "usr/bin": {"tool": File("#!/bin/sh\n", 0o755), "other": File("#!/bin/sh\n", 0o755)},
-    "tmp": {"scratch": "x"},
-}
-POLICY = Policy.of([Rule("/tmp/**", "ignored"), Rule("/etc/{hostname,machine-id}", "sealed", severity="high")])
-
+from drift_agent.image.policy import Policy
+from trees import Link, bake_tree, make_tree
 
 pytestmark = pytest.mark.usefixtures("unhurried")
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    return make_tree(tmp_path / "root", TREE)
+    return make_root(tmp_path)
 
 
 @pytest.fixture
-def manifest(root: Path, tmp_path: Path) -> Manifest:
-    return bake_tree(root, tmp_path / "m.jsonl", POLICY)
-
-
-def found(changes: list[Change]) -> set[tuple[str, str]]:
-    return {(change.change, change.key) for change in changes}
+def manifest(root: Path) -> Manifest:
+    return bake_root(root)
 
 
 def test_an_untouched_tree_is_clean_and_has_the_headers_digest(root: Path, manifest: Manifest) -> None:
@@ -112,42 +95,6 @@ def test_sealed_differences_are_told_with_their_class_and_are_not_in_the_digest(
     ]
     assert result.observed == manifest.header.digest
     assert not result.differs
-
-
-def test_single_paths_are_compared_alone(root: Path, manifest: Manifest) -> None:
-    (root / "etc/hosts").write_text("x")
-    (root / "usr/bin/tool").unlink()
-    (root / "etc/new").write_text("x")
-    result = check_paths(str(root), manifest, ["/etc/hosts", "/etc/new", "/etc/cron.d/job"])
-    assert found(result.changes) == {("modified", "/etc/hosts"), ("added", "/etc/new")}
-    assert result.scope.covers("file", "/etc/new")
-    assert not result.scope.covers("file", "/usr/bin/tool")
-    assert found(check_paths(str(root), manifest, ["/usr/bin/tool"]).changes) == {("removed", "/usr/bin/tool")}
-
-
-def test_a_folder_that_came_or_went_is_compared_with_everything_below(root: Path, manifest: Manifest) -> None:
-    os.rename(root / "etc/cron.d", root / "etc/cron.e")
-    result = check_paths(str(root), manifest, ["/etc/cron.d", "/etc/cron.e", "/etc/cron.d/job"])
-    assert found(result.changes) == {
-        ("removed", "/etc/cron.d"),
-        ("removed", "/etc/cron.d/job"),
-        ("added", "/etc/cron.e"),
-        ("added", "/etc/cron.e/job"),
-    }
-    assert result.scope.covers("file", "/etc/cron.d/job")
-
-
-def test_a_folder_on_both_sides_is_compared_alone_or_on_request_as_a_tree(root: Path, manifest: Manifest) -> None:
-    (root / "etc/cron.d/job").write_text("other")
-    assert check_paths(str(root), manifest, ["/etc"]).changes == []
-    for tree in ("/etc", "/"):
-        assert found(check_paths(str(root), manifest, [], trees=[tree]).changes) == {("modified", "/etc/cron.d/job")}
-
-
-def test_an_empty_scope_stands_for_everything() -> None:
-    assert Scope().covers("user", "root")
-    assert not Scope(everything=False).covers("file", "/")
-    assert Scope(trees=("/",), everything=False).covers("file", "/etc")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="takes root to read as another user and come back")
@@ -321,73 +268,3 @@ def test_the_difference_of_any_two_trees_is_found_exactly(
     assert found(by_path.changes) == expected
     with bake_tree(tmp_path / "after", tmp_path / "n") as other:
         assert result.observed == other.header.digest
-
-
-HUGE = 300 << 30
-
-
-def test_some_paths_do_not_wait_for_the_digest_of_a_huge_file(
-    root: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("etc/huge", "etc/cron.d/job", "etc/machine-id"):
-        os.truncate(root / name, HUGE) if (root / name).exists() else (root / name).open("w").truncate(HUGE)
-    (root / "usr/bin/tool").write_text("other")
-    monkeypatch.setattr(check, "LOOK_SECONDS", 10 * PATIENCE)
-    began = time.monotonic()
-    paths = ["/etc/huge", "/etc/cron.d/job", "/etc/machine-id", "/usr/bin/tool"]
-    for result in (check_paths(str(root), manifest, paths), check_paths(str(root), manifest, [], trees=["/"])):
-        assert found(result.changes) == {("added", "/etc/huge"), ("modified", "/usr/bin/tool")}
-        assert result.changes[0].actual["type"] == "file"
-        assert "sha256" not in result.changes[0].actual
-        assert result.complete
-        assert result.scope.covers("file", "/etc/huge")
-        assert not result.scope.covers("file", "/etc/cron.d/job"), "whether its content is the image's is not known"
-        assert not result.scope.covers("file", "/etc/machine-id"), "nor whether it is the seal's"
-    assert time.monotonic() - began < PATIENCE  # it takes minutes to read
-
-
-def test_what_is_seen_without_reading_a_huge_file_is_told(root: Path, manifest: Manifest) -> None:
-    os.truncate(root / "usr/bin/tool", HUGE)
-    (root / "usr/bin/tool").chmod(0o4755)
-    (change,) = check_paths(str(root), manifest, ["/usr/bin/tool"]).changes
-    assert (change.change, change.actual) == ("modified", {"mode": "4755"})
-
-
-def test_some_paths_take_no_longer_than_they_may(
-    root: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (root / "etc/hosts").write_text("x")
-    monkeypatch.setattr(check, "LOOK_SECONDS", -1.0)
-    for paths, trees in ((["/etc/hosts"], []), ([], ["/etc"])):
-        result = check_paths(str(root), manifest, paths, trees=trees)
-        assert not result.complete
-        assert not result.scope.covers("file", "/etc/hosts")
-
-
-def test_a_huge_folder_that_went_is_left_to_the_scan(
-    root: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Naming everything that it held takes too long for somebody who waits."""
-    shutil.rmtree(root / "etc")
-    monkeypatch.setattr(check, "MOST_EXPECTED_BYTES", 200)
-    result = check_paths(str(root), manifest, ["/etc", "/usr/bin/tool"])
-    assert not result.complete
-    assert result.changes == []
-    assert result.scope.covers("file", "/usr/bin/tool")
-    assert not result.scope.covers("file", "/etc/hosts")
-
-
-def test_a_content_that_takes_too_long_to_read_is_left_for_later(
-    root: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (root / "etc/new").open("w").truncate(HUGE)
-    os.truncate(root / "etc/hosts", HUGE)
-    monkeypatch.setattr(check, "MOST_BYTES", HUGE)
-    asked = itertools.count()
-    monkeypatch.setattr(check, "time", SimpleNamespace(monotonic=lambda: next(asked) * PATIENCE / 20))
-    began = time.monotonic()
-    result = check_paths(str(root), manifest, ["/etc/new"])
-    assert found(result.changes) == {("added", "/etc/new")}
-    assert result.scope.covers("file", "/etc/new")
-    assert not check_paths(str(root), manifest, ["/etc/hosts"]).scope.covers("file", "/etc/hosts")
-    assert time.monotonic() - began < PATIENCE  # it takes minutes to read

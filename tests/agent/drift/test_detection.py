@@ -13,7 +13,7 @@ import pytest
 
 from drift_agent.clock import SystemClock
 from drift_agent.config import AgentOptions, Config, ImageOptions, OutputOptions, SpoolOptions
-from drift_agent.drift import check
+from drift_agent.drift import check_paths
 from drift_agent.drift.comparison import open_comparison
 from drift_agent.drift.detector import Detector
 from drift_agent.drift.state import StateStore
@@ -183,7 +183,7 @@ def test_a_huge_file_blinds_it_to_nothing(machine: Machine) -> None:
 
 
 def test_a_large_file_is_read_by_a_scan_that_comes_soon(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check, "MOST_BYTES", 4)
+    monkeypatch.setattr(check_paths, "MOST_BYTES", 4)
     (machine.root / "usr/bin/tool").write_text("#!/bin/no\n")
     machine.wait_for_items(("/usr/bin/tool", "modified"))
     assert "sha256" in str([point for _, point in machine.points if point.measurement == "drift_item"][-1].fields)

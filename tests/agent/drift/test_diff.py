@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drift_agent.drift.check import check_paths, check_tree
+from drift_agent.drift.check import check_tree
+from drift_agent.drift.check_paths import check_paths
 from drift_agent.drift.diff import MAX_DIFF_BYTES, unified
 from drift_agent.image.bake import bake
 from drift_agent.image.manifest import Manifest

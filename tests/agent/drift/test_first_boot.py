@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 import need
-from drift_agent.drift.check import CheckResult, check_tree
+from drift_agent.drift.check import check_tree
+from drift_agent.drift.check_result import CheckResult
 from drift_agent.image import osrelease
 from drift_agent.image.manifest import Manifest
 from drift_agent.image.policy_file import load_policy

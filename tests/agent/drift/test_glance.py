@@ -11,7 +11,7 @@ import pytest
 from drift_agent.clock import SystemClock
 from drift_agent.config import AgentOptions, Config, ImageOptions
 from drift_agent.drift import glance as module
-from drift_agent.drift.check import CheckResult
+from drift_agent.drift.check_result import CheckResult
 from drift_agent.drift.comparison import CACHE, ImageComparison
 from drift_agent.drift.glance import glance
 from drift_agent.drift.state import Delta, Memory, StateStore

@@ -7,7 +7,7 @@ import pytest
 
 from drift_agent.cli.common import to_json
 from drift_agent.cli.image_text import check_document
-from drift_agent.drift.check import CheckResult
+from drift_agent.drift.check_result import CheckResult
 from drift_agent.model import Change, Unreadable
 from drift_collector.report.document import schema
 

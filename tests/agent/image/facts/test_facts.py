@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from drift_agent.drift.check import check_paths, check_tree
+from drift_agent.drift.check import check_tree
+from drift_agent.drift.check_paths import check_paths
 from drift_agent.image.facts import FACTS
 from drift_agent.image.manifest import Manifest
 from drift_agent.image.policy import BAKED_KINDS, Policy

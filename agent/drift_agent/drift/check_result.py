@@ -1,0 +1,59 @@
+"""What a check found, and what it looked at."""
+
+from dataclasses import dataclass, field
+
+from drift_agent.model import Change, Unreadable
+
+
+def is_within(key: str, tree: str) -> bool:
+    """Whether a path is the folder `tree`, or below it."""
+    return key == tree or key.startswith(tree.rstrip("/") + "/")
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a check looked at: single keys, folders with everything below, whole kinds; or simply everything.
+
+    Not the content of the files `postponed`, wherever they stand.
+    """
+
+    keys: frozenset[tuple[str, str]] = frozenset()
+    trees: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    everything: bool = True
+    postponed: frozenset[str] = frozenset()
+
+    def covers(self, kind: str, key: str) -> bool:
+        """Whether the check would have found a change of this item."""
+        if kind == "file" and key in self.postponed:
+            return False
+        if self.everything or kind in self.kinds or (kind, key) in self.keys:
+            return True
+        return kind == "file" and any(is_within(key, tree) for tree in self.trees)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What a check found.
+
+    `changes` are in manifest order and of every class: the caller decides what a sealed one means. `omitted` counts
+    what was found beyond the most that are kept. `scanned` counts items, `seconds` is the duration. `observed` is the
+    digest over what was seen of the frozen and structural items (empty where not everything was looked at); on a
+    clean tree it equals the header's. `not_applicable` are kinds without a meaning here. Not `complete` is a look at
+    some paths that ran out of time.
+    """
+
+    changes: list[Change]
+    scanned: int
+    unreadable: list[Unreadable]
+    not_applicable: list[str]
+    observed: str
+    seconds: float
+    scope: Scope = field(default_factory=Scope)
+    omitted: int = 0
+    complete: bool = True
+
+    @property
+    def differs(self) -> bool:
+        """Whether anything but the sealed class differs."""
+        return self.omitted > 0 or any(change.path_class != "sealed" for change in self.changes)
