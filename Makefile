@@ -34,6 +34,7 @@ format: $(STAMP)
 docs: $(STAMP)
 	@$(BIN)/python scripts/reference.py
 	@$(BIN)/python grafana/dashboards.py
+	@$(BIN)/python grafana/alerts.py
 
 lock: $(STAMP)
 	@scripts/lock
