@@ -85,7 +85,7 @@ class Bench:
             file.truncate(300 << 30)
         with self.said:
             self.said.wait_for(lambda: self.items > 0, PATIENCE)
-        self.detector._next_scan = 0.0  # noqa: SLF001
+        self.detector._schedule.rescan(0.0)  # noqa: SLF001
         self.detector.wake()
 
     def end(self) -> float:

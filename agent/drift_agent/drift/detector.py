@@ -24,6 +24,7 @@ from drift_agent.drift.reporter import Emit
 from drift_agent.drift.runtime import KINDS
 from drift_agent.drift.runtime.fact import Observation
 from drift_agent.drift.scanner import Scanner, idle_thread
+from drift_agent.drift.schedule import Schedule
 from drift_agent.drift.state import StateStore
 from drift_agent.drift.watch import WATCHED, MakeWatcher, watcher_of
 from drift_agent.errors import DriftlineError
@@ -32,16 +33,6 @@ from drift_agent.model import State
 
 SLICE_SECONDS: Final = 0.5
 """Longest wait between two looks at `stop`, for a caller that sets it without `wake`."""
-
-LEAST_PAUSE_SECONDS: Final = 1.0
-PAUSE_FACTOR: Final = 4.0
-"""After a scan lost hints bring no other for this long: the first at least, else this many times its length."""
-
-RUNTIME_SECONDS: Final = 60.0
-"""How often what runs is looked at."""
-
-RETRY_SECONDS: Final = 60.0
-"""How soon a manifest that could not be opened is tried again."""
 
 
 class Detector:
@@ -93,11 +84,10 @@ class Detector:
         self._problem = ""
         sealed = bool(self._knowledge.memory.sealed)
         self._first_boot = FirstBoot(config.image.root, config.image.settle, clock, over=sealed)
-        self._next_scan = self._next_rehash = self._next_runtime = clock.monotonic()
+        self._schedule = Schedule(config.image, clock.monotonic())
         self._settled_before = False
         self._scan: CheckResult | None = None
         self._scan_at = 0
-        self._scan_ended = 0.0
         self._touched = Dirty()
         self._must_add_up = False
 
@@ -132,11 +122,11 @@ class Detector:
 
     def step(self) -> None:
         """Does whatever is due now."""
-        if not self._scanner.busy and (self._clock.monotonic() >= self._next_scan or self._seal_is_due()):
+        if not self._scanner.busy and (self._schedule.scan_in(self._now()) <= 0.0 or self._seal_is_due()):
             self._begin_scan()
         self._take_scan()
         self._look_at_hints()
-        if self._comparison is not None and self._clock.monotonic() >= self._next_runtime:
+        if self._comparison is not None and self._schedule.runtime_is_due(self._now()):
             self._look_at_runtime(self._comparison)
         self._take_in_logins(self._logins.take())
         self._notice_hints()
@@ -147,12 +137,15 @@ class Detector:
         """Ends a wait early: something is due, or `stop` was set."""
         self._wake.set()
 
+    def _now(self) -> float:
+        return self._clock.monotonic()
+
     def _wait(self, stop: Event) -> None:
         waits = [SLICE_SECONDS]
         if not self._must_add_up:
             waits.append(self._announcer.due_in())
         if not self._scanner.busy:
-            waits.append(self._next_scan - self._clock.monotonic())
+            waits.append(self._schedule.scan_in(self._now()))
         ripe = self._hints.ripe_in()
         if ripe is not None and self._comparison is not None:
             waits.append(ripe)
@@ -163,7 +156,7 @@ class Detector:
     # ------------------------------------------------------------------------------------------- scanning
 
     def _begin_scan(self) -> None:
-        self._next_scan = self._clock.monotonic() + self._options.scan_interval
+        rehash = self._schedule.scan_begins(self._now())
         self._settled_before = self._first_boot.is_over()
         self._touched = Dirty()
         if self._running and self._comparison is None:
@@ -172,9 +165,6 @@ class Detector:
             except DriftlineError as error:
                 self._cannot_compare(error)
                 return
-        rehash = self._clock.monotonic() >= self._next_rehash
-        if rehash:
-            self._next_rehash = self._clock.monotonic() + self._options.rehash_interval
         self._scanner.begin(rehash=rehash)
 
     def _take_scan(self) -> None:
@@ -187,18 +177,18 @@ class Detector:
             return
         self._use(scanned.comparison)
         self._problem, self._must_add_up = "", False
-        self._scan_at, self._scan_ended = self._clock.time_ns(), self._clock.monotonic()
+        self._scan_at = self._clock.time_ns()
         look = _complete(scanned.result, scanned.observed)
         self._knowledge.take_in(look, self._scan_at, settled=self._settled_before)
         self._scan = replace(scanned.result, changes=[], unreadable=[])  # they are known now
         self._knowledge.note(scanned.shared if self._knowledge.memory.sealed else [], self._scan_at)
-        self._next_runtime = self._clock.monotonic() + RUNTIME_SECONDS
+        self._schedule.scan_ended(self._now(), scanned.result.seconds)
         self._announcer.changed()
         self._hints.scanned(scanned.began)
         # What was hinted at while the scan ran may have been passed by it before it changed.
         self._look_at(scanned.comparison, self._touched)
         if self._touched.everything:
-            self._rescan_soon()
+            self._schedule.rescan(self._now())
 
     def _use(self, comparison: Comparison) -> None:
         self._close_comparison()
@@ -215,7 +205,7 @@ class Detector:
     def _cannot_compare(self, error: DriftlineError) -> None:
         self._close_comparison()
         self._digests, self._must_add_up = ("", ""), False
-        self._next_scan = self._clock.monotonic() + min(RETRY_SECONDS, self._options.scan_interval)
+        self._schedule.scan_failed(self._now())
         if str(error) != self._problem:
             self._problem = str(error)
             self._log(f"state is unverified: {error}")
@@ -225,11 +215,6 @@ class Detector:
         if self._comparison is not None:
             self._comparison.close()
             self._comparison = None
-
-    def _rescan_soon(self) -> None:
-        """At once, unless it was just done: a tree that never rests must not keep a core busy."""
-        pause = max(LEAST_PAUSE_SECONDS, PAUSE_FACTOR * self._scan.seconds) if self._scan else 0.0
-        self._next_scan = min(self._next_scan, max(self._clock.monotonic(), self._scan_ended + pause))
 
     def _seal_is_due(self) -> bool:
         return self._scan is not None and not self._knowledge.memory.sealed and self._first_boot.is_over()
@@ -242,7 +227,7 @@ class Detector:
             return
         dirty = self._hints.take()
         if dirty.everything:
-            self._rescan_soon()
+            self._schedule.rescan(self._now())
             return
         if self._scanner.busy:
             self._touched = self._touched.joined(dirty)
@@ -250,7 +235,7 @@ class Detector:
         if scan is not None and self._knowledge.is_empty and scan.observed != comparison.digest:
             # What is said to be clean must add up: `observed` is only as new as the last complete scan.
             self._must_add_up = True
-            self._rescan_soon()
+            self._schedule.rescan(self._now())
 
     def _look_at(self, comparison: Comparison, dirty: Dirty) -> None:
         if not dirty.paths and not dirty.trees:
@@ -263,10 +248,10 @@ class Detector:
         self._take_in(Look(result.changes, result.unreadable, result.scope.covers))
         is_open = self._knowledge.ledger.open
         if not result.complete or any(("file", key) not in is_open for key in result.scope.postponed):
-            self._rescan_soon()  # large contents are read there, where nobody waits for them
+            self._schedule.rescan(self._now())  # large contents are read there, where nobody waits for them
 
     def _look_at_runtime(self, comparison: Comparison) -> None:
-        self._next_runtime = self._clock.monotonic() + RUNTIME_SECONDS
+        self._schedule.looked_at_runtime(self._now())
         try:
             observed = comparison.runtime()
         except DriftlineError as error:

@@ -173,7 +173,7 @@ def test_a_huge_file_blinds_it_to_nothing(machine: Machine) -> None:
     with (machine.root / "opt/app/huge").open("w") as file:
         file.truncate(300 << 30)
     machine.wait_for_items(("/opt/app/huge", "added"))
-    machine.detector._next_scan = 0.0
+    machine.detector._schedule.rescan(0.0)
     machine.detector.wake()
     machine.wait_for(lambda: machine.detector._scanner.busy, "a scan that reads the file")
     (machine.root / "etc/motd").write_text("changed\n")
@@ -188,7 +188,7 @@ def test_a_large_file_is_read_by_a_scan_that_comes_soon(machine: Machine, monkey
     machine.wait_for_items(("/usr/bin/tool", "modified"))
     assert "sha256" in str([point for _, point in machine.points if point.measurement == "drift_item"][-1].fields)
     (machine.root / "usr/bin/tool").write_text("#!/bin/sh\n")
-    machine.detector._next_scan = 0.0
+    machine.detector._schedule.rescan(0.0)
     machine.detector.wake()
     machine.wait_for_items(("/usr/bin/tool", "reverted"))
 

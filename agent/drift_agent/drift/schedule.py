@@ -1,0 +1,61 @@
+"""When the detector looks again. Plain arithmetic on monotonic seconds; whoever asks says what the time is."""
+
+from typing import Final
+
+from drift_agent.config import ImageOptions
+
+LEAST_PAUSE_SECONDS: Final = 1.0
+PAUSE_FACTOR: Final = 4.0
+"""After a scan lost hints bring no other for this long: the first at least, else this many times its length."""
+
+RUNTIME_SECONDS: Final = 60.0
+"""How often what runs is looked at."""
+
+RETRY_SECONDS: Final = 60.0
+"""How soon a manifest that could not be opened is tried again."""
+
+
+class Schedule:
+    """A scan at once and every `scan_interval`, sooner on request; one in `rehash_interval` believes nothing."""
+
+    def __init__(self, options: ImageOptions, now: float) -> None:
+        self._options = options
+        self._scan = self._rehash = self._runtime = now
+        self._rests_until = now
+        self._rehashing = False
+
+    def scan_in(self, now: float) -> float:
+        """Seconds until a scan is due; none are left at 0 and below."""
+        return self._scan - now
+
+    def runtime_is_due(self, now: float) -> bool:
+        """Whether it is time to look at what runs."""
+        return now >= self._runtime
+
+    def scan_begins(self, now: float) -> bool:
+        """A scan begins; whether it is to read every content."""
+        self._scan = now + self._options.scan_interval
+        self._rehashing = now >= self._rehash
+        if self._rehashing:
+            self._rehash = now + self._options.rehash_interval
+        return self._rehashing
+
+    def scan_ended(self, now: float, seconds: float) -> None:
+        """It is complete, and took that long; it looked at what runs too."""
+        self._rehashing = False
+        self._rests_until = now + max(LEAST_PAUSE_SECONDS, PAUSE_FACTOR * seconds)
+        self._runtime = now + RUNTIME_SECONDS
+
+    def scan_failed(self, now: float) -> None:
+        """It came to nothing: another soon, which reads every content if this one was to."""
+        if self._rehashing:
+            self._rehash = now
+        self._scan = now + min(RETRY_SECONDS, self._options.scan_interval)
+
+    def rescan(self, now: float) -> None:
+        """At once, unless it was just done: a tree that never rests must not keep a core busy."""
+        self._scan = min(self._scan, max(now, self._rests_until))
+
+    def looked_at_runtime(self, now: float) -> None:
+        """What runs was looked at."""
+        self._runtime = now + RUNTIME_SECONDS
