@@ -16,11 +16,11 @@ VOLATILE: Final = frozenset({"tmpfs", "ramfs", "overlay"})
 """File systems of an image whose content is gone after a boot."""
 
 STEADY: Final = frozenset(
-    {"bcachefs", "btrfs", "erofs", "ext2", "ext3", "ext4", "f2fs", "iso9660", "jfs", "nilfs2", "overlay", "ramfs"}
-    | {"reiserfs", "squashfs", "tmpfs", "ubifs", "ufs", "xfs", "zfs"}
+    {"bcachefs", "btrfs", "erofs", "ext2", "ext3", "ext4", "f2fs", "iso9660", "jfs", "nilfs2", "overlay", "reiserfs"}
+    | {"squashfs", "ubifs", "ufs", "xfs", "zfs"}
 )
-"""File systems whose ctime tells every change. FAT has no ctime but the mtime, which anybody sets back; network and
-user-space file systems say what their server says."""
+"""File systems whose ctime tells every change. FAT has no ctime but the mtime, which anybody sets back; tmpfs sets none
+for what is written through a mapping; network and user-space file systems say what their server says."""
 
 _GIVEN: Final = re.compile(r"(?P<path>/.*?)(?:=(?P<type>[A-Za-z0-9._-]{1,64}))?", re.DOTALL)
 _OCTAL: Final = re.compile(r"\\([0-7]{3})")
