@@ -1,32 +1,77 @@
-"""Records of interactive logins, as each of their sources writes them. Pure, and wary: anybody may write a log line.
+"""Who is or was logged in, as records of utmp(5), of logind and of the databases of logins hold it. Pure, and wary.
 
-Sources: utmp(5) for both layouts of glibc; messages of sshd, login and the display managers; the log of the
-session-manager agent.
+A login comes from an address, from the session manager, or from the console, which is everything local: terminals,
+serial lines, displays. One login has one source, whichever record tells of it.
 """
 
-import json
+import ipaddress
 import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
 SECOND: Final = 1_000_000_000
 USER_PROCESS: Final = 7
 """`ut_type` of somebody who is logged in; the others are gettys, boots and ends."""
 
-MAX_LINE_BYTES: Final = 64 << 10
+CONSOLE: Final = "console"
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """Who came (`user`), from where (`source`: an address, or a line such as `tty1`), how (`via`), when (Unix ns)."""
+    """Who came (`user`), from where (`source`: an address, a name, `console`…), how (`via`), when (Unix ns)."""
 
     user: str
     source: str
     via: str
     at: int
+
+
+# ------------------------------------------------------------------------------------- services and sources
+
+LOCAL_SERVICES: Final = ("login", "lightdm", "sddm", "xdm")
+"""PAM services of logins at the machine itself; and every `gdm-…`."""
+
+NAMED_SERVICES: Final = ("remote", "cockpit", "xrdp-sesman")
+"""PAM services of logins over a network, whose messages do not say from where: the service stands for it."""
+
+_SERVICES: Final = frozenset({"sshd", *LOCAL_SERVICES, *NAMED_SERVICES})
+
+
+def is_login_service(service: str) -> bool:
+    """Whether a PAM service lets people in; su, sudo, cron and the managers of users do not."""
+    return service in _SERVICES or service.startswith("gdm-")
+
+
+def address_of(text: str) -> str | None:
+    """An IP address in the one form that every source of it has; None where the text is none."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(mapped or address)
+
+
+_NO_TERMINAL: Final = ("ftpd", "vsftpd", "ppp", "smb/")
+"""Lines of programs that count their own sessions in utmp, which are no logins to the machine."""
+
+_WINDOW: Final = re.compile(r"tmux\(\d+\)\.%\d+|.*:S\.\d+")
+"""What tmux and screen write as a host: a window of somebody who has come in already."""
+
+
+def source_of(host: str, line: str) -> str | None:
+    """Where the one at a line (`pts/0`, `tty1`) came from; None where the record tells of no login.
+
+    No line at all is a service that runs under PAM's rules for logins (`PAMName=login`).
+    """
+    host = host.partition(" via mosh ")[0]
+    if _WINDOW.fullmatch(host) or not line or line.startswith(_NO_TERMINAL):
+        return None
+    if not host or host.startswith(":"):  # nothing, or a display of this machine
+        return CONSOLE
+    return address_of(host) or host
 
 
 # --------------------------------------------------------------------------------------------- utmp, wtmp
@@ -45,12 +90,15 @@ def parse_utmp(data: bytes, machine: str) -> Iterator[Login]:
     """The logins among whole records; what is left at the end is not looked at."""
     layout = _layout(machine)
     for position in range(0, len(data) - layout.size + 1, layout.size):
-        kind, _, line, _, user, host, _, _, seconds, microseconds, _, _ = layout.unpack_from(data, position)
+        kind, _, line, _, user, host, _, _, seconds, microseconds, address, _ = layout.unpack_from(data, position)
         name, place = _text(user), _text(line)
-        if kind == USER_PROCESS and name:
-            source = _text(host) or place
-            via = "console" if place.startswith(("tty", "hvc", "console")) else "terminal"
-            yield Login(name, source, via, seconds * SECOND + microseconds * 1000)
+        if kind != USER_PROCESS or not name:
+            continue
+        source = source_of(_text(host), place)
+        if source is not None:
+            if source != CONSOLE and address_of(source) is None:  # a name (`UseDNS yes`): logs have the address
+                source = _address(address) or source
+            yield Login(name, source, _via("", source), seconds * SECOND + microseconds * 1000)
 
 
 def _layout(machine: str) -> struct.Struct:
@@ -61,99 +109,39 @@ def _text(raw: bytes) -> str:
     return raw.split(b"\0", 1)[0].decode("utf-8", "replace").strip()
 
 
-# ------------------------------------------------------------------------------------------ syslog, journal
-
-_ACCEPTED: Final = re.compile(r"Accepted (\S{1,40}) for (\S{1,64}) from (\S{1,64}) port \d+")
-_SESSION: Final = re.compile(
-    r"pam_unix\((login|remote|cockpit|gdm[\w-]*|lightdm|sddm|xdm):session\): session opened for user ([^\s(]{1,64})"
-)
-_SSHD: Final = frozenset({"sshd", "sshd-session"})
-_CONSOLES: Final = frozenset({"login", "remote", "cockpit-session", "lightdm", "sddm", "xdm"})
-IDENTIFIERS: Final = (*sorted(_SSHD), *sorted(_CONSOLES), "gdm-password", "gdm-session-worker")
-"""The syslog identifiers whose messages are read."""
-
-MESSAGES: Final = "^Accepted |session opened for user"
-"""What their messages hold, as a regular expression for `journalctl --grep`."""
-
-
-def parse_message(identifier: str, message: str, at: int) -> Login | None:
-    """The login that a message tells of, if it is one of a program that would know."""
-    if identifier in _SSHD:
-        accepted = _ACCEPTED.match(message)
-        return Login(accepted.group(2), accepted.group(3), "ssh", at) if accepted else None
-    session = _SESSION.match(message)
-    if session is None or identifier not in IDENTIFIERS:
+def _address(raw: bytes) -> str | None:
+    """`ut_addr_v6`: an IPv4 address fills only the first of its four words."""
+    if not any(raw):
         return None
-    service = session.group(1)
-    return Login(session.group(2), service if service != "login" else "console", "console", at)
+    return str(ipaddress.ip_address(raw[:4])) if not any(raw[4:]) else address_of(str(ipaddress.ip_address(raw)))
 
 
-_AUTH_LINE: Final = re.compile(
-    r"(?:(?P<iso>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d))"
-    r"|(?P<bsd>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d)) \S{1,255} (?P<name>[\w.-]{1,48})(?:\[\d+\])?: (?P<message>.*)"
-)
+def _via(service: str, source: str) -> str:
+    if source == CONSOLE:
+        return "console"
+    return {"sshd": "ssh", "": "terminal"}.get(service, service)
 
 
-def parse_auth_line(line: bytes, now: datetime) -> Login | None:
-    """The login that a line of auth.log or secure tells of.
+# ------------------------------------------------------------------------------- logind, wtmpdb, lastlog2
 
-    `now` gives the year that the older form leaves out, and its zone: such a line is at most a day in the future.
-    """
-    match = _AUTH_LINE.match(line.decode("utf-8", "replace"))
-    if match is None:
+
+def parse_session(text: str) -> Login | None:
+    """The login that a file of `/run/systemd/sessions` tells of: systemd-logind's own record of who is there now."""
+    fields = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    service = fields.get("SERVICE", "")
+    if not is_login_service(service) or not fields.get("CLASS", "").startswith("user"):  # a manager's, a greeter's…
         return None
-    when = _time_of(match.group("iso"), match.group("bsd"), now)
-    return parse_message(match.group("name"), match.group("message"), when) if when is not None else None
-
-
-def _time_of(iso: str | None, bsd: str | None, now: datetime) -> int | None:
+    line = fields.get("TTY", "") or ("tty" if fields.get("VTNR") else "")
     try:
-        if iso is not None:
-            return _nanoseconds(datetime.fromisoformat(iso))
-        for year in (now.year, now.year - 1):
-            moment = datetime.strptime(f"{year} {bsd}", "%Y %b %d %H:%M:%S").replace(tzinfo=now.tzinfo)
-            if moment <= now + timedelta(days=1):
-                return _nanoseconds(moment)
-    except (ValueError, OverflowError):
-        pass
-    return None
-
-
-def _nanoseconds(moment: datetime) -> int:
-    since = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
-    return (since.days * 86_400 + since.seconds) * SECOND + since.microseconds * 1000
-
-
-def parse_journal_line(line: bytes) -> Login | None:
-    """The login that a line of `journalctl -o json` tells of."""
-    try:
-        entry = json.loads(line)
-        identifier, message = entry["SYSLOG_IDENTIFIER"], entry["MESSAGE"]
-        at = int(entry["__REALTIME_TIMESTAMP"]) * 1000
-    except (ValueError, TypeError, KeyError, RecursionError):
+        at = int(fields.get("REALTIME", "")) * 1000
+    except ValueError:
         return None
-    if not isinstance(identifier, str) or not isinstance(message, str):  # bytes that are no text come as a list
+    return of_service(service, fields.get("USER", ""), fields.get("REMOTE_HOST", ""), line, at)
+
+
+def of_service(service: str, user: str, host: str, line: str, at: int) -> Login | None:
+    """The login that a record tells of which PAM's modules wrote; `service` is empty where sshd wrote it itself."""
+    if not user or not (service == "" or is_login_service(service)):
         return None
-    return parse_message(identifier, message, at)
-
-
-# ---------------------------------------------------------------------------------------- session manager
-
-_SSM_LINE: Final = re.compile(
-    r"(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?) \w+ .{0,40}"
-    r"\[ssm-session-worker\] \[(?P<session>[\w.@=,+-]{1,96})\]"
-)
-
-
-def parse_session_line(line: bytes, now: datetime) -> Login | None:
-    """The session that a line of amazon-ssm-agent.log tells of; its id begins with who opened it."""
-    match = _SSM_LINE.match(line.decode("utf-8", "replace"))
-    if match is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(match.group("time")).replace(tzinfo=now.tzinfo)
-        at = _nanoseconds(moment)
-    except (ValueError, OverflowError):
-        return None
-    session = match.group("session")
-    return Login(session.rpartition("-")[0] or session, "session-manager", "session-manager", at)
+    source = source_of(host, line or ("ssh" if service == "sshd" and host else ""))
+    return Login(user, source, _via(service, source), at) if source is not None else None

@@ -1,32 +1,39 @@
 """Who logged in since this instance's first boot: SSH, console, session manager.
 
-Whichever sources there are: utmp and wtmp, auth.log or secure, the journal (Debian 13 has nothing else), the log of
-the session-manager agent. A login is an item of kind `login` with the key `user@source`, and is never taken back.
+Whichever sources there are: utmp and wtmp, the databases of wtmpdb and lastlog2, logind's sessions, the journal,
+auth.log or secure, the log of the session-manager agent. A login is an item of kind `login` with the key
+`user@source`, and is never taken back.
 """
 
 import fnmatch
 import os
-import subprocess
-from collections.abc import Callable, Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from threading import Event
 from typing import Final
 
 from drift_agent.clock import Clock
 from drift_agent.config import ImageOptions
+from drift_agent.drift.first_boot import booted_at
+from drift_agent.drift.login_databases import TABLES, LoginDatabase
+from drift_agent.drift.login_journal import FOLDERS, Journal, RunJournal, run_journalctl
+from drift_agent.drift.login_journal import unreadable as unreadable_journal
+from drift_agent.drift.login_messages import SESSION_MANAGER, parse_auth_line, parse_session_line
 from drift_agent.drift.login_records import (
-    IDENTIFIERS,
-    MESSAGES,
+    CONSOLE,
     SECOND,
     Login,
-    parse_auth_line,
-    parse_journal_line,
-    parse_session_line,
+    address_of,
+    parse_session,
     parse_utmp,
     record_size,
 )
 from drift_agent.drift.poller import Poller
 from drift_agent.drift.tail import Tail
+from drift_agent.errors import InputError
+from drift_agent.image.rootfs import RootFiles
 from drift_agent.model import Change, Unreadable
 
 LOGIN: Final = "login"
@@ -36,25 +43,27 @@ AUTH_LOGS: Final = ("var/log/auth.log", "var/log/secure")
 UTMP: Final = "run/utmp"
 WTMP: Final = "var/log/wtmp"
 SESSION_LOG: Final = "var/log/amazon/ssm/amazon-ssm-agent.log"
+SESSIONS: Final = "run/systemd/sessions"
 
 LAST_SECOND: Final = 253_402_300_799
 """The last that a date can show: a record may claim any."""
 
-JOURNALS: Final = ("var/log/journal", "run/log/journal")
-GREP: Final = (f"--grep={MESSAGES}", "--case-sensitive=true")
+SAME_LOGIN_NS: Final = 60 * SECOND
+"""Within which a login from an address and one of the same user from a name are one."""
 
-OVERLAP_NS: Final = 120 * SECOND
-"""How far the journal is read again each time: an entry is written some time after its stamp."""
+MAX_KEYS: Final = 1_000
+"""So many are told; a host where more came from more places is no less tainted."""
+
+MAX_UTMP_BYTES: Final = 16 << 20
+MAX_SESSION_BYTES: Final = 1 << 16
+MAX_SESSIONS: Final = 10_000
 
 LOGIN_SECONDS: Final = 15.0
-
-JOURNAL_SECONDS: Final = 20.0
 
 LoginAnswer = tuple[list[Change], list[Unreadable]]
 """The logins that were not told before (some may be), and the sources that could not be read."""
 
-RunJournal = Callable[[Sequence[str], Event], Iterable[bytes] | None]
-"""Arguments of journalctl → its lines; None where it cannot be run, refuses, or the event ended it."""
+Gather = Callable[[], Iterable[Login]]
 
 
 class Logins:
@@ -71,68 +80,134 @@ class Logins:
         since: int,
         allowed: Sequence[str] = (),
         run_journal: RunJournal | None = None,
+        booted: Callable[[int], int] | None = None,
         machine: str | None = None,
     ) -> None:
         """`since` (Unix ns): what is older happened before this instance's first boot."""
+        runs = os.path.realpath(root) == "/"
         self._root = root
         self._clock = clock
         self._since = since
         self._allowed = tuple(allowed)
         self._machine = machine or os.uname().machine
-        self._journal_since = since
-        self._run_journal = run_journal or (run_journalctl if os.path.realpath(root) == "/" else None)
-        self._greps = True
+        self._booted = booted or (booted_at if runs else lambda _: since)
+        run = run_journal or (run_journalctl if runs else None)
+        self._journal = Journal(run, clock) if run else None
         self._wtmp = Tail(os.path.join(root, WTMP), record_size(self._machine))
-        self._auth = [Tail(os.path.join(root, path)) for path in AUTH_LOGS]
+        self._auth = {path: Tail(os.path.join(root, path)) for path in AUTH_LOGS}
         self._session = Tail(os.path.join(root, SESSION_LOG))
+        self._databases = [LoginDatabase(root, table) for table in TABLES]
+        self._looked = 0
+        self._before: list[Login] = []
+        self._told: set[str] = set()
 
     def look(self, stop: Event) -> LoginAnswer:
-        """Asks every source once; `stop` ends a journal that takes long."""
+        """Asks every source once; `stop` ends what takes long."""
+        now = self._clock.time_ns()
+        # A clock that was ahead at first boot, and was set back: this boot is not before the first all the same.
+        since = min(self._since, self._booted(now))
+        local = datetime.fromtimestamp(now / SECOND)  # noqa: DTZ006  logs are in this machine's zone, whatever it is
         found: list[Login] = []
+        logged: list[Login] = []
         unreadable: list[Unreadable] = []
-        now = datetime.fromtimestamp(self._clock.time_ns() / SECOND, UTC).astimezone()
-        utc = now.astimezone(UTC)
-        for path, gather in (
-            (UTMP, self._standing),
-            (WTMP, lambda: parse_utmp(self._wtmp.read(), self._machine)),
-            ("var/log/auth.log", lambda: _parse_lines(self._auth, lambda line: parse_auth_line(line, now))),
-            (SESSION_LOG, lambda: _parse_lines([self._session], lambda line: parse_session_line(line, utc))),
-        ):
+        for path, gather in self._sources(since, now, local, stop):
             try:
-                found.extend(gather())
-            except OSError as error:
-                unreadable.append(Unreadable(LOGIN, f"/{path}", error.strerror or "cannot be read"))
-        entries = self._journal(stop)
-        if entries is None and any(os.path.isdir(os.path.join(self._root, path)) for path in JOURNALS):
-            unreadable.append(Unreadable(LOGIN, "journal", "journalctl is not there, refuses, or takes too long"))
-        return self._changes([*found, *(entries or ())]), unreadable
+                (logged if path in AUTH_LOGS else found).extend(gather())
+            except (OSError, InputError) as error:
+                problem = (error.strerror if isinstance(error, OSError) else str(error)) or "cannot be read"
+                unreadable.append(Unreadable(LOGIN, f"/{path}", problem))
+        found += self._ask_journal(since, logged, stop, unreadable)
+        self._looked = now
+        return self._changes(login for login in found if login.at >= since), unreadable
+
+    def _sources(self, since: int, now: int, local: datetime, stop: Event) -> Iterator[tuple[str, Gather]]:
+        yield UTMP, self._standing
+        yield SESSIONS, self._sessions
+        yield WTMP, partial(self._records, stop)
+        for database in self._databases:
+            yield database.path[1:], partial(database.logins, since, now)
+        yield SESSION_LOG, partial(_parse, self._session, partial(parse_session_line, now=local), stop)
+        for path, tail in self._auth.items():
+            yield path, partial(_parse, tail, partial(parse_auth_line, now=local), stop)
 
     def _standing(self) -> Iterable[Login]:
         """Who is logged in now: utmp is rewritten in place, so that there is nothing to go on from."""
-        return parse_utmp(Tail(os.path.join(self._root, UTMP), record_size(self._machine)).read(), self._machine)
+        with RootFiles(self._root) as files:
+            return list(parse_utmp(files.read(f"/{UTMP}", MAX_UTMP_BYTES) or b"", self._machine))
 
-    def _journal(self, stop: Event) -> list[Login] | None:
-        """The logins that the journal tells of; None where it cannot be asked."""
-        if self._run_journal is None:
-            return []
-        began = self._clock.time_ns()
-        start = max(min(self._journal_since, began) - OVERLAP_NS, self._since)
-        arguments = [f"--since=@{start // SECOND}", *(f"--identifier={name}" for name in IDENTIFIERS)]
-        lines = self._run_journal([*arguments, *GREP], stop) if self._greps else None
-        if lines is None:
-            lines = self._run_journal(arguments, stop)
-            self._greps = self._greps and lines is None  # it may be built without regular expressions
-        if lines is None:
-            return None
-        self._journal_since = began
-        return [login for line in lines if (login := parse_journal_line(line)) is not None]
+    def _sessions(self) -> Iterable[Login]:
+        """Who is logged in now, as logind has it, with a terminal or without."""
+        with RootFiles(self._root) as files:
+            for name in files.names(f"/{SESSIONS}")[:MAX_SESSIONS]:
+                login = parse_session(files.text(f"/{SESSIONS}/{name}", MAX_SESSION_BYTES) or "")
+                if login is not None:
+                    yield login
+
+    def _records(self, stop: Event) -> Iterator[Login]:
+        for block in self._wtmp.read():
+            if stop.is_set():
+                return
+            yield from parse_utmp(block, self._machine)
+
+    def _ask_journal(
+        self, since: int, logged: Sequence[Login], stop: Event, unreadable: list[Unreadable]
+    ) -> list[Login]:
+        """The journal's logins, and those of `logged` that it cannot know of.
+
+        Every user may write to auth.log what sshd would: only where no journal says who wrote is it believed.
+        """
+        if self._journal is None:
+            return list(logged)
+        entries = self._journal.logins(since, stop)
+        problem = unreadable_journal(self._root)
+        if entries is None and any(os.path.isdir(os.path.join(self._root, path)) for path in FOLDERS):
+            problem = problem or "journalctl is not there, refuses, or takes too long"
+        if problem:
+            unreadable.append(Unreadable(LOGIN, "journal", problem))
+        if entries is None or problem:
+            return [*(entries or ()), *logged]
+        # What was appended since the last look was written since then, whatever its stamp says.
+        old = sorted((login for login in logged if login.at >= since), key=lambda login: login.at)
+        journal, looked = self._journal, self._looked
+        reached = bisect_left(old, True, key=lambda login: journal.reaches(max(login.at, looked), stop))
+        return [*entries, *old[:reached]]
 
     def _changes(self, logins: Iterable[Login]) -> list[Change]:
-        first: dict[str, Login] = {}
-        for login in sorted(logins, key=lambda one: one.at):
-            if login.at >= self._since and not any(fnmatch.fnmatchcase(login.user, one) for one in self._allowed):
-                first.setdefault(f"{login.user}@{login.source}", login)
-        return [_change(key, login) for key, login in first.items()]
+        found = sorted(logins, key=lambda login: login.at)
+        addressed = [login for login in found if address_of(login.source)]
+        times = _times_by_user([*self._before, *addressed])
+        self._before = addressed[-MAX_KEYS:]
+        fresh: dict[str, Login] = {}
+        for login in found:
+            key = f"{login.user}@{login.source}"
+            if key in self._told or len(self._told) >= MAX_KEYS or self._may_come(login.user):
+                continue
+            if _is_from_a_name(login) and _is_near(login.at, times.get(login.user, [])):
+                continue
+            self._told.add(key)
+            fresh[key] = login
+        return [_change(key, login) for key, login in fresh.items()]
+
+    def _may_come(self, user: str) -> bool:
+        return any(fnmatch.fnmatchcase(user, pattern) for pattern in self._allowed)
+
+
+def _is_from_a_name(login: Login) -> bool:
+    """A host's, or that of a service whose messages do not say from where: other records have the address."""
+    return login.source not in (CONSOLE, SESSION_MANAGER) and address_of(login.source) is None
+
+
+def _times_by_user(logins: Iterable[Login]) -> dict[str, list[int]]:
+    times: dict[str, list[int]] = {}
+    for login in logins:
+        times.setdefault(login.user, []).append(login.at)
+    return {user: sorted(each) for user, each in times.items()}
+
+
+def _is_near(at: int, times: Sequence[int]) -> bool:
+    """Whether one of the sorted `times` is within `SAME_LOGIN_NS`."""
+    next_one = bisect_left(times, at - SAME_LOGIN_NS)
+    return next_one < len(times) and times[next_one] <= at + SAME_LOGIN_NS
 
 
 def _change(key: str, login: Login) -> Change:
@@ -140,31 +215,13 @@ def _change(key: str, login: Login) -> Change:
     return Change(LOGIN, key, "added", severity="high", actual={"via": login.via, "at": at})
 
 
-def _parse_lines(tails: Iterable[Tail], parse: Callable[[bytes], Login | None]) -> list[Login]:
-    lines = (line for tail in tails for line in tail.read().splitlines())
-    return [login for line in lines if (login := parse(line)) is not None]
-
-
-def run_journalctl(arguments: Sequence[str], stop: Event) -> Iterable[bytes] | None:
-    """Runs journalctl for at most `JOURNAL_SECONDS`; its exit code 1 means that nothing matched."""
-    fields = "--output-fields=MESSAGE,SYSLOG_IDENTIFIER"
-    command = ["journalctl", "--quiet", "--no-pager", "--output=json", fields, *arguments]
-    try:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    except OSError:
-        return None
-    with process:
-        for _ in range(round(JOURNAL_SECONDS / 0.1)):
-            try:
-                output, complaint = process.communicate(timeout=0.1)
-            except subprocess.TimeoutExpired:
-                if stop.is_set():
-                    break
-                continue
-            refused = process.returncode not in (0, 1) or complaint.strip()
-            return None if refused else output.splitlines()
-        process.kill()
-    return None
+def _parse(tail: Tail, parse: Callable[[bytes], Login | None], stop: Event) -> Iterator[Login]:
+    for block in tail.read():
+        if stop.is_set():
+            return
+        for line in block.splitlines():
+            if (login := parse(line)) is not None:
+                yield login
 
 
 class LoginWatch:
