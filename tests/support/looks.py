@@ -8,7 +8,7 @@ from typing import ParamSpec, TypeVar
 from drift_agent.drift.check_result import CheckResult, Scope
 from drift_agent.drift.runtime.fact import Observation
 from drift_agent.errors import DriftlineError
-from drift_agent.model import Change, Unreadable
+from drift_agent.model import Change, ChangeKind, Unreadable
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -28,6 +28,7 @@ class FakeComparison:
     policy_digest: str = "1:sha256:policy"
     looked_at: list[frozenset[str] | None] = field(default_factory=list)
     rehashed: list[bool] = field(default_factory=list)
+    omitted: dict[ChangeKind, int] = field(default_factory=dict)
     during_scan: Callable[[], None] = lambda: None
 
     def tree(self, progress: Callable[[int], None], pace: Callable[[int], None], *, rehash: bool) -> CheckResult:
@@ -61,7 +62,7 @@ class FakeComparison:
 
     def _result(self, changes: Iterable[Change]) -> CheckResult:
         observed = "1:sha256:other" if self.changes else self.digest
-        return CheckResult(list(changes), 3, list(self.unreadable), [], observed, 0.25)
+        return CheckResult(list(changes), 3, list(self.unreadable), [], observed, 0.25, omitted=self.omitted)
 
 
 class InlineExecutor(Executor):

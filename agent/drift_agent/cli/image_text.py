@@ -37,6 +37,7 @@ def check_document(result: CheckResult, *, strict: bool) -> dict[str, Any]:
         "unreadable": [_unreadable(entry) for entry in result.unreadable],
         "not_applicable": list(result.not_applicable),
         "changes": [_change(change) for change in result.changes],
+        "omitted": sum(result.omitted.values()),
     }
 
 
@@ -58,7 +59,7 @@ def check_text(result: CheckResult, header: Header, *, strict: bool) -> str:
     parts = [f"{state_of(result, strict=strict)}: {result.scanned} items of {header.stamp} looked at"]
     parts += [f"{sum(change.change == name for change in counted)} {name}" for name in ("added", "removed", "modified")]
     if result.omitted:
-        parts.append(f"{result.omitted} more changes not listed")
+        parts.append(f"{sum(result.omitted.values())} more changes not listed")
     if sealed:
         parts.append(f"{sealed} sealed, not counted")
     if result.unreadable:

@@ -62,7 +62,8 @@ class Announcer:
             if self._silent:
                 return
             known = self._knowledge
-            statement = self._reporter.state(self._summary(state, basis), known.changes(), known.memory)
+            more = sum(known.omitted.values())
+            statement = self._reporter.state(self._summary(state, basis), known.changes(), known.memory, more)
             known.write(statement.memory)
             self._emit(statement.points)
 

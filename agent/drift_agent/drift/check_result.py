@@ -1,8 +1,9 @@
 """What a check found, and what it looked at."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from drift_agent.model import Change, Unreadable
+from drift_agent.model import Change, ChangeKind, Unreadable
 
 
 def is_within(key: str, tree: str) -> bool:
@@ -37,10 +38,10 @@ class CheckResult:
     """What a check found.
 
     `changes` are in manifest order and of every class: the caller decides what a sealed one means. `omitted` counts
-    what was found beyond the most that are kept. `scanned` counts items, `seconds` is the duration. `observed` is the
-    digest over what was seen of the frozen and structural items (empty where not everything was looked at); on a
-    clean tree it equals the header's. `not_applicable` are kinds without a meaning here. Not `complete` is a look at
-    some paths that ran out of time.
+    what was found beyond the most that are kept, by kind of change. `scanned` counts items, `seconds` is the duration.
+    `observed` is the digest over what was seen of the frozen and structural items (empty where not everything was
+    looked at); on a clean tree it equals the header's. `not_applicable` are kinds without a meaning here. Not
+    `complete` is a look at some paths that ran out of time.
     """
 
     changes: list[Change]
@@ -50,10 +51,20 @@ class CheckResult:
     observed: str
     seconds: float
     scope: Scope = field(default_factory=Scope)
-    omitted: int = 0
+    omitted: Mapping[ChangeKind, int] = field(default_factory=dict)
     complete: bool = True
 
     @property
     def differs(self) -> bool:
         """Whether anything but the sealed class differs."""
-        return self.omitted > 0 or any(change.path_class != "sealed" for change in self.changes)
+        return bool(self.omitted) or any(change.path_class != "sealed" for change in self.changes)
+
+    def coverage(self) -> Callable[[str, str], bool]:
+        """Tells whether a change of an item (kind, key) would stand in `changes`.
+
+        Where more was found than is kept, only what stands there is known: any other item may be among the rest.
+        """
+        if not self.omitted:
+            return self.scope.covers
+        kept = {(change.kind, change.key) for change in self.changes}
+        return lambda kind, key: (kind, key) in kept

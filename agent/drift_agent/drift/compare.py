@@ -5,6 +5,7 @@ nothing is parsed. The digest covers what the manifest's digest covers, so that 
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -30,8 +31,8 @@ class Comparison:
     def __init__(self, policy: Policy) -> None:
         self.changes: list[Change] = []
         self.unreadable: list[Unreadable] = []
-        self.omitted = 0
-        """Changes beyond `MAX_CHANGES`."""
+        self.omitted: Counter[ChangeKind] = Counter()
+        """How many there are beyond `MAX_CHANGES`."""
         self.postponed: set[str] = set()
         """Files of which it is not known whether their content differs; one that nobody expected differs anyway."""
         self.scanned = 0
@@ -208,7 +209,7 @@ class Comparison:
         actual: Attributes,
     ) -> None:
         if len(self.changes) >= MAX_CHANGES:
-            self.omitted += 1
+            self.omitted[change] += 1
             return
         self.changes.append(Change(kind, key, change, decision.path_class, decision.severity, expected, actual))
 

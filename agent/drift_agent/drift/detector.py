@@ -245,9 +245,9 @@ class Detector:
         except DriftlineError as error:
             self._cannot_compare(error)
             return
-        self._take_in(Look(result.changes, result.unreadable, result.scope.covers))
+        self._take_in(Look(result.changes, result.unreadable, result.coverage()))
         is_open = self._knowledge.ledger.open
-        if not result.complete or any(("file", key) not in is_open for key in result.scope.postponed):
+        if not result.complete or result.omitted or any(("file", key) not in is_open for key in result.scope.postponed):
             self._schedule.rescan(self._now())  # large contents are read there, where nobody waits for them
 
     def _look_at_runtime(self, comparison: Comparison) -> None:
@@ -332,8 +332,10 @@ class Detector:
 
 def _complete(result: CheckResult, observed: Observation) -> Look:
     """A scan and what runs, as one look: what stands at the seal is sealed together."""
+    covers = result.coverage()
     return Look(
         [*result.changes, *observed.changes],
         [*result.unreadable, *observed.unreadable],
-        lambda kind, key: kind != LOGIN and result.scope.covers(kind, key),
+        lambda kind, key: kind != LOGIN and (kind in KINDS or covers(kind, key)),
+        result.omitted,
     )

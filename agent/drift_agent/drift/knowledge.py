@@ -10,16 +10,20 @@ from dataclasses import dataclass, replace
 from drift_agent.drift import seal
 from drift_agent.drift.ledger import Ledger, advance, is_empty
 from drift_agent.drift.state import Delta, Key, Memory, StateStore
-from drift_agent.model import Change, Unreadable
+from drift_agent.model import Change, ChangeKind, Unreadable
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What one look found: every change of what `covers` says was looked at, and what could not be read of it."""
+    """What one look found: every change of what `covers` says was looked at, and what could not be read of it.
+
+    `omitted` counts what a complete look found beyond that, by kind of change; None where the look was no complete one.
+    """
 
     changes: list[Change]
     unreadable: list[Unreadable]
     covers: Callable[[str, str], bool]
+    omitted: Mapping[ChangeKind, int] | None = None
 
 
 class Knowledge:
@@ -45,6 +49,8 @@ class Knowledge:
         self.ledger = Ledger(store.items("open"), store.items("reverted"))
         self.logins = store.items("login")
         self.unreadable: Mapping[Key, Unreadable] = {}
+        self.omitted: Mapping[ChangeKind, int] = {}
+        """What the last complete look found beyond what is kept, by kind of change: counted, and not listed."""
         self.notes: list[Change] = []
         """Listed with the items, and counted nowhere: faults of the image, which no instance can help."""
         if not self.memory.first_boot:
@@ -59,15 +65,19 @@ class Knowledge:
         """Everything that is listed: what differs, what did, who logged in, and the notes."""
         return [*self.ledger.open.values(), *self.ledger.reverted.values(), *self.logins.values(), *self.notes]
 
-    def count(self, change: str) -> int:
+    def count(self, change: ChangeKind) -> int:
         """How many items differ now in this way."""
-        return sum(item.change == change for item in self.ledger.open.values())
+        return sum(item.change == change for item in self.ledger.open.values()) + self.omitted.get(change, 0)
 
     def take_in(self, look: Look, now: int, *, settled: bool = False) -> bool:
         """Takes a look in, and seals where first boot is over (`settled`); whether anything is other than before."""
         before = self.unreadable.keys()
         kept = {key: one for key, one in self.unreadable.items() if not look.covers(*key)}
         self.unreadable = {**kept, **{(one.kind, one.key): one for one in look.unreadable}}
+        if look.omitted is not None:
+            if look.omitted and not self.omitted:
+                self._log(f"{sum(look.omitted.values())} items differ beyond the {len(look.changes)} that are kept")
+            self.omitted = look.omitted
 
         def in_scope(key: Key) -> bool:
             return look.covers(*key) and not self._is_unreadable(key)

@@ -67,17 +67,18 @@ def stamp_of_set(earliest: int) -> int:
     return -(-earliest // STAMP_STEP) * STAMP_STEP
 
 
-def item_points(instance: str, changes: Sequence[Change], report: int) -> list[Point]:
+def item_points(instance: str, changes: Sequence[Change], report: int, more: int = 0) -> list[Point]:
     """The set of `report` (Unix ns): its points stand at report + 0, 1, 2 … ns, the most severe first.
 
-    At most `MAX_ITEMS`, then one of kind `rest` that counts the others.
+    At most `MAX_ITEMS`, then one of kind `rest` that counts the others, and `more` that nobody could keep.
     """
     ordered = sorted(changes, key=lambda change: (_SEVERITY_ORDER[change.severity], change.kind, change.key))
     shown, rest = ordered[:MAX_ITEMS], ordered[MAX_ITEMS:]
     points = [_item_point(instance, change, report, offset) for offset, change in enumerate(shown)]
     if rest:
+        number = len(rest) + more
         count = Change(
-            REST_KIND, f"{len(rest)} more items", "modified", severity=rest[0].severity, actual={"count": len(rest)}
+            REST_KIND, f"{number} more items", "modified", severity=rest[0].severity, actual={"count": number}
         )
         points.append(_item_point(instance, count, report, len(shown)))
     return points

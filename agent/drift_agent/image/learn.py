@@ -98,6 +98,8 @@ def _changes(name: str, document: object) -> list[Mapping[str, Any]]:
     """
     if not isinstance(document, Mapping) or document.get("schema") != CHECK_SCHEMA:
         raise InputError(f"{name}: is no document {CHECK_SCHEMA!r}; make it with 'drift image check --format json'")
+    if document.get("omitted"):
+        raise InputError(f"{name}: has more changes than it lists; a clean boot makes a few")
     changes = document.get("changes")
     if not isinstance(changes, list) or not all(_is_change(change) for change in changes):
         raise InputError(f"{name}: changes is not the list that {CHECK_SCHEMA} has")

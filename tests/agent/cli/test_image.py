@@ -57,6 +57,20 @@ def test_a_difference_ends_with_2_and_is_shown_with_control_characters_escaped(
     assert "1 added, 0 removed, 1 modified" in ended.out
 
 
+def test_more_changes_than_are_listed_are_counted(
+    drift: Commands, root: Path, manifest: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("drift_agent.drift.compare.MAX_CHANGES", 1)
+    for name in ("one", "two", "three"):
+        (root / name).write_text("")
+    ended = drift("image", "check", "--root", str(root), "--manifest", manifest)
+    assert ended.code == 2
+    assert "1 added, 0 removed, 0 modified, 2 more changes not listed" in ended.out
+    ended = drift("image", "check", "--root", str(root), "--manifest", manifest, "--format", "json")
+    document = json.loads(ended.out)
+    assert (len(document["changes"]), document["omitted"]) == (1, 2)
+
+
 def test_a_sealed_difference_counts_only_when_strict(drift: Commands, root: Path, manifest: str) -> None:
     (root / "etc/hostname").write_text("web-1\n")
     ended = drift("image", "check", "--root", str(root), "--manifest", manifest)

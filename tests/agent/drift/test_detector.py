@@ -13,6 +13,7 @@ import pytest
 from drift_agent.config import AgentOptions, Config, ImageOptions
 from drift_agent.drift.detector import Detector
 from drift_agent.drift.dirty import DirtySet
+from drift_agent.drift.points import MAX_ITEMS
 from drift_agent.drift.state import StateStore
 from drift_agent.errors import ManifestError
 from drift_agent.identity import Identity
@@ -499,6 +500,24 @@ def test_a_watcher_that_cannot_watch_is_degraded(bench: Bench) -> None:
     bench.detector.step()
     assert bench.last.fields["degraded"] == 1
     assert bench.last.fields["state"] == "clean"
+
+
+def test_items_beyond_those_that_are_kept_are_counted_and_make_nothing_look_put_right(bench: Bench) -> None:
+    """What falls off the end of the list may still differ."""
+    bench.detector.step()
+    bench.image.changes = [modified(f"/usr/bin/{number:04}") for number in range(MAX_ITEMS + 1)]
+    bench.image.omitted = {"added": 30, "modified": 4}
+    bench.pass_time(900)
+    assert (bench.last.fields["modified"], bench.last.fields["added"]) == (MAX_ITEMS + 5, 30)
+    assert bench.items()[-1] == ("rest", "35 more items", "modified")
+    assert bench.log == ["34 items differ beyond the 1001 that are kept"]
+    bench.image.changes[:1] = [modified("/etc/motd")]
+    bench.pass_time(900)
+    assert (bench.last.fields["modified"], bench.last.fields["reverted"]) == (MAX_ITEMS + 6, 0)
+    bench.image.changes[1:] = []
+    bench.image.omitted = {}
+    bench.pass_time(900)
+    assert (bench.last.fields["modified"], bench.last.fields["reverted"]) == (1, MAX_ITEMS + 1)
 
 
 def test_only_trouble_is_logged_as_trouble(bench: Bench) -> None:

@@ -35,6 +35,8 @@ def test_a_set_is_capped_and_the_rest_is_counted() -> None:
     assert len(points) == MAX_ITEMS + 1
     assert points[-1].tags["kind"] == REST_KIND
     assert json.loads(str(points[-1].fields["actual"])) == {"count": 7}
+    beyond = item_points("i-1", [Change("file", f"/{n:05}", "added") for n in range(MAX_ITEMS + 7)], 1000, 500)
+    assert beyond[-1].fields["key"] == "507 more items"
 
 
 @given(st.binary(min_size=1, max_size=30), st.text(max_size=30))

@@ -56,7 +56,8 @@ def test_one_boot_proves_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "document",
-    [None, [], {}, {"schema": "driftline.report/1"}, {"schema": "driftline.check/1"}, {
+    [None, [], {}, {"schema": "driftline.report/1"}, {"schema": "driftline.check/1"},
+     {"schema": "driftline.check/1", "changes": [], "omitted": 1}, {
         "schema": "driftline.check/1", "changes": [{"kind": "file", "key": "/a", "change": "added", "class": "frozen"}],
     }],
 )  # fmt: skip

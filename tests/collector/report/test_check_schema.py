@@ -28,11 +28,13 @@ def test_a_check_with_all_that_it_may_hold_validates(strict: bool) -> None:
         not_applicable=["service"],
         observed="1:sha256:" + "a" * 64,
         seconds=0.1,
+        omitted={"added": 40, "removed": 2},
     )
     document = json.loads(to_json(check_document(result, strict=strict)))
     jsonschema.validate(document, schema("driftline.check/1"))
     assert document["state"] == "drifted"
     assert document["changes"][1]["key_base64"]
+    assert document["omitted"] == 42
 
 
 def test_an_empty_check_validates() -> None:
