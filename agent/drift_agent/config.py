@@ -163,7 +163,7 @@ class AgentOptions:
 
     interval: float = option(10.0, as_interval, "how often metrics are gathered")
     report_interval: float = option(
-        60.0, _duration("1s", "1h"), "how often a `drift` point is sent when nothing changes"
+        60.0, _duration("1s", "1h"), "how often a `drift` point is sent when nothing changes; at most 1h"
     )
     flush_interval: float = option(
         0.0, as_interval, "how often metrics and logs are sent; drift goes at once (interval)"
@@ -181,11 +181,11 @@ class ImageOptions:
 
     root: str = option("/", as_path, "the root that is compared")
     manifest: str = option("/usr/lib/driftline/manifest.jsonl", as_path, "the manifest baked with the image")
-    scan_interval: float = option(900.0, _duration("1s", "24h"), "how often everything is looked at again")
+    scan_interval: float = option(900.0, _duration("1s", "24h"), "how often everything is looked at again; at most 24h")
     rehash_interval: float = option(
         86400.0, _duration("1s", "366d"), "how often unchanged files are hashed again all the same"
     )
-    settle: float = option(600.0, _duration("100ms", "1h"), "how long the seal waits for cloud-init")
+    settle: float = option(600.0, _duration("100ms", "1h"), "how long the seal waits for cloud-init; at most 1h")
     watch: bool = option(True, as_boolean, "watch for changes between scans")
     files_per_second: int = option(0, as_rate, "limit of a scan; 0 is unlimited")
     bytes_per_second: int = option(0, as_size, "limit of a scan's hashing; 0 is unlimited")

@@ -110,7 +110,7 @@ DRIFT: Final = Measurement(
         "agent_version": Field("s", "", "version of the agent"),
         "boot_id": Field("s", "", "the kernel's boot id"),
         **fields("i", "1", "added removed modified reverted logins unreadable scanned"),
-        "seq": Field("i", "1", "counts the points of this instance since its seal"),
+        "seq": Field("i", "1", "counts the points of this instance since its first boot"),
         "report": Field("i", "ns", "stamp of the newest item set"),
         "since": Field("i", "ns", "when the present state began"),
         "sealed": Field("i", "ns", "when the seal was made, 0 before it"),
