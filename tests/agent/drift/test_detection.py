@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event, Thread
 
@@ -68,6 +69,7 @@ class Machine:
             SystemClock(),
             self.emit,
             self.log.append,
+            executor=ThreadPoolExecutor(1),  # the agent's own gives way to whatever else this machine does
         )
         self.stop = Event()
         self.thread = Thread(target=self.detector.run, args=(self.stop,))
