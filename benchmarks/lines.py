@@ -15,6 +15,7 @@ from typing import Final
 
 from drift_agent.config import LogOptions
 from drift_agent.line_protocol import Encoder
+from drift_agent.logs.field_types import FieldTypes
 from drift_agent.logs.handler import Handler
 from drift_agent.logs.lines import Chunk
 from drift_agent.logs.section import FileSection, make_section
@@ -76,7 +77,7 @@ def take_in(options: LogOptions, data: bytes) -> Callable[[], object]:
         begin = end
 
     def work() -> None:
-        section = make_section(options, 0, "", {}, Stamps())
+        section = make_section(options, 0, "", {}, Stamps(), FieldTypes())
         assert isinstance(section, FileSection)
         handler: Handler = section.handler
         for chunk in chunks:

@@ -6,6 +6,7 @@ from typing import Final
 
 from drift_agent.clock import Clock
 from drift_agent.config import LogOptions
+from drift_agent.logs.field_types import FieldTypes
 from drift_agent.logs.handler import Counts
 from drift_agent.logs.journal import Spawn, spawn_journalctl
 from drift_agent.logs.measurements import INTERNAL_LOGS, MEASUREMENTS
@@ -14,6 +15,7 @@ from drift_agent.logs.stamps import Stamps
 from drift_agent.model import Point
 
 STAMP_KEY: Final = "logs#stamp"
+TYPES_KEY: Final = "logs#types"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class Follower:
         self._interval = interval
         self._flushed = float("-inf")
         self._stamps = Stamps(_restored_stamp(restored_offsets.get(STAMP_KEY)))
+        self._types = FieldTypes(restored_offsets.get(TYPES_KEY))
         self._kept: dict[str, bytes] = dict(restored_offsets)
         self._pending: Batch | None = None
         self._said: dict[int, Counts] = {}
@@ -62,7 +65,8 @@ class Follower:
         keys: set[str] = set()
         for index, one in enumerate(options):
             key = _key(one, keys)
-            self._sections.append(make_section(one, index, key, restored_offsets, self._stamps, spawn=spawn))
+            section = make_section(one, index, key, restored_offsets, self._stamps, self._types, spawn=spawn)
+            self._sections.append(section)
 
     def poll(self, now_ns: int, *, flush: bool = False) -> Batch:
         """What came since the last batch, once an interval, or now if `flush`; the same again until it is confirmed."""
@@ -96,6 +100,7 @@ class Follower:
             points += section.points(now_ns)
             points += self._counted(index, section, now_ns)
             offsets |= section.offsets()
+        offsets[TYPES_KEY] = self._types.state()
         offsets[STAMP_KEY] = str(self._stamps.last).encode()
         changed = {key: state for key, state in offsets.items() if self._kept.get(key) != state}
         return Batch([_conform(point) for point in points], changed, more)

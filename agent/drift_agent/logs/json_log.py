@@ -1,11 +1,11 @@
 """JSON lines → a point each: numbers become floats, strings strings, nested keys are joined by `_`."""
 
 import json
-import math
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from drift_agent.logs.handler import MAX_TEXT, Counts, SeriesLimit
+from drift_agent.logs.field_types import FieldTypes
+from drift_agent.logs.handler import Counts, SeriesLimit
 from drift_agent.logs.lines import Chunk
 from drift_agent.logs.measurements import MEASUREMENTS
 from drift_agent.logs.stamps import Stamps
@@ -13,7 +13,6 @@ from drift_agent.logs.times import parse_any
 from drift_agent.model import FieldValue, Point
 
 MAX_FIELDS: Final = 200
-MAX_KNOWN_FIELDS: Final = 1000
 MAX_TAG: Final = 256
 _RESERVED: Final = frozenset({"drift", "drift_item", *MEASUREMENTS})
 
@@ -35,47 +34,12 @@ def flatten(value: object, prefix: str = "") -> Iterator[tuple[str, object]]:
         yield prefix, value
 
 
-class FieldTypes:
-    """A field keeps the type that it had first: two types of one field cost lines in every store."""
-
-    def __init__(self) -> None:
-        self.known: dict[str, str] = {}
-
-    def fit(self, name: str, value: object) -> "FieldValue | None":
-        """`value` in the field's type; None where it has none, or cannot be brought into it."""
-        if isinstance(value, bool):
-            found: FieldValue = value
-        elif isinstance(value, int | float):
-            number = _as_float(value)
-            if number is None:
-                return None
-            found = number
-        elif isinstance(value, str):
-            found = value[:MAX_TEXT]
-        else:
-            return None
-        kind = self.known.get(name)
-        if kind is None:
-            if len(self.known) >= MAX_KNOWN_FIELDS:
-                return None
-            kind = self.known[name] = type(found).__name__
-        if type(found).__name__ == kind:
-            return found
-        return str(found) if kind == "str" else _as_float(found) if kind == "float" else None
-
-
-def _as_float(value: object) -> float | None:
-    try:
-        number = float(value)  # type: ignore[arg-type]
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
-
-
 class JsonLog:
     """One section of JSON lines."""
 
-    def __init__(self, name: str, tags: Sequence[str], time_key: str, counts: Counts, stamps: Stamps) -> None:
+    def __init__(
+        self, name: str, tags: Sequence[str], time_key: str, counts: Counts, stamps: Stamps, types: FieldTypes
+    ) -> None:
         self._name = name
         self._tags = tuple(tags)
         self._time_key = time_key
@@ -83,7 +47,7 @@ class JsonLog:
         self._stamps = stamps
         self._limit = SeriesLimit(counts)
         self._points: list[Point] = []
-        self.types = FieldTypes()
+        self._types = types
 
     def feed(self, chunk: Chunk, now_ns: int) -> None:
         measurement = measurement_name(self._name or chunk.log)
@@ -120,7 +84,7 @@ class JsonLog:
             if key in self._tags:
                 if value not in (None, ""):
                     tags[name] = _tag(value)
-            elif name and (fitted := self.types.fit(name, value)) is not None:
+            elif name and (fitted := self._types.fit(measurement, name, value)) is not None:
                 fields[name] = fitted
         if not fields:
             return None

@@ -1,6 +1,5 @@
 """One `[[logs]]` section: where its lines come from, what they become, and what must be kept of it."""
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Final, Protocol
@@ -9,6 +8,7 @@ from drift_agent.config import LogOptions
 from drift_agent.errors import ConfigError
 from drift_agent.logs.access import AccessLog, Routes
 from drift_agent.logs.access_format import NAMED, compile_format
+from drift_agent.logs.field_types import FieldTypes
 from drift_agent.logs.handler import Counts, Handler
 from drift_agent.logs.journal import Journal, Spawn, spawn_journalctl
 from drift_agent.logs.json_log import JsonLog
@@ -79,10 +79,7 @@ class FileSection:
         return self.handler.points(now_ns)
 
     def offsets(self) -> Mapping[str, bytes]:
-        kept = {self._key: self._tail.state()}
-        if isinstance(self.handler, JsonLog):
-            kept[f"{self._key}#types"] = json.dumps(self.handler.types.known).encode()
-        return kept
+        return {self._key: self._tail.state()}
 
     def close(self) -> None:
         self._tail.close()
@@ -119,10 +116,11 @@ def make_section(
     key: str,
     restored: Mapping[str, bytes],
     stamps: Stamps,
+    types: FieldTypes,
     *,
     spawn: Spawn = spawn_journalctl,
 ) -> Section:
-    """The section of `options`, going on where `restored[key]` says.
+    """The section of `options`, going on where `restored[key]` says; `stamps` and `types` are all sections' together.
 
     Raises:
         ConfigError: a bad pattern, format, route or severity.
@@ -137,9 +135,7 @@ def make_section(
             options.name, options.from_, only, raw, counts, stamps, restored=restored.get(key), spawn=spawn
         )
         return JournalSection(key, label, journal, counts)
-    handler = _make_handler(options, index, only, counts, stamps)
-    if isinstance(handler, JsonLog):
-        handler.types.known.update(_restored_types(restored.get(f"{key}#types")))
+    handler = _make_handler(options, index, only, counts, stamps, types)
     tail = Tail(
         options.path,
         start=options.from_,
@@ -162,7 +158,12 @@ def _check_keys(options: LogOptions, index: int) -> None:
 
 
 def _make_handler(
-    options: LogOptions, index: int, only: re.Pattern[str] | None, counts: Counts, stamps: Stamps
+    options: LogOptions,
+    index: int,
+    only: re.Pattern[str] | None,
+    counts: Counts,
+    stamps: Stamps,
+    types: FieldTypes,
 ) -> Handler:
     form, name = options.format, options.name
     for tag in ("time", *GLOBAL_TAGS):
@@ -172,7 +173,7 @@ def _make_handler(
         raw = RawLines(_severities(options, index), stamps, counts)
         return MessageLog(name, PARSERS[form], only, raw, counts, stamps)
     if form == "json":
-        return JsonLog(name, options.tags, options.time_key, counts, stamps)
+        return JsonLog(name, options.tags, options.time_key, counts, stamps, types)
     if form == "regex":
         if only is None or not only.groupindex or "lines" in only.groupindex:
             raise ConfigError(f"logs[{index}].pattern must hold named groups, (?P<name>…), other than 'lines'")
@@ -215,11 +216,3 @@ def _routes(options: LogOptions, index: int) -> Routes:
         return Routes(options.routes)
     except re.error as error:
         raise ConfigError(f"logs[{index}].routes: not a regular expression: {error}") from None
-
-
-def _restored_types(kept: bytes | None) -> dict[str, str]:
-    try:
-        known = json.loads(kept or b"{}")
-    except ValueError:
-        return {}
-    return {str(name): str(kind) for name, kind in known.items()} if isinstance(known, dict) else {}

@@ -155,6 +155,14 @@ def test_no_two_points_of_a_series_share_a_time_across_files_sections_and_restar
         assert len(stamps) == len(set(stamps)), measurement
 
 
+def test_sections_of_one_name_give_a_field_one_type(tmp_path: Path) -> None:
+    for name, value in (("a", "7"), ("b", '"seven"')):
+        (tmp_path / f"{name}.log").write_text(f'{{"took": {value}, "at": "{name}"}}\n')
+    kept = Kept([LogOptions(path=str(tmp_path / f"{name}.log"), format="json", name="app") for name in "ab"])
+    kept.put()
+    assert [point.fields for point in kept.of("app")] == [{"took": 7.0, "at": "a"}, {"at": "b"}]
+
+
 def test_the_type_of_a_field_survives_a_restart(tmp_path: Path) -> None:
     log = tmp_path / "app.log"
     log.write_text('{"a": "text"}\n')

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drift_agent.line_protocol import Encoder
+from drift_agent.logs.field_types import FieldTypes
 from drift_agent.logs.handler import Counts
 from drift_agent.logs.json_log import JsonLog
 from drift_agent.logs.lines import Chunk
@@ -17,7 +18,7 @@ NOW = 1_700_000_000_000_000_000
 
 def read(*lines: str, tags: tuple[str, ...] = (), time_key: str = "") -> tuple[list[Point], Counts]:
     counts = Counts()
-    handler = JsonLog("", tags, time_key, counts, Stamps())
+    handler = JsonLog("", tags, time_key, counts, Stamps(), FieldTypes())
     handler.feed(Chunk(("\n".join(lines) + "\n").encode("utf-8", "surrogatepass"), 0, 0, "app"), NOW)
     return handler.points(NOW), counts
 
@@ -72,7 +73,7 @@ def test_what_is_no_object_or_says_nothing_is_counted() -> None:
 
 def test_a_measurement_never_poses_as_drift() -> None:
     counts = Counts()
-    handler = JsonLog("drift", (), "", counts, Stamps())
+    handler = JsonLog("drift", (), "", counts, Stamps(), FieldTypes())
     handler.feed(Chunk(b'{"state": "clean", "time": 3}\n', 0, 0, ""), NOW)
     (point,) = handler.points(NOW)
     assert point.measurement == "drift_log"
