@@ -26,8 +26,10 @@ def gather(context: Context) -> Gathered | None:
             "members": _baked(context, names),
             **in_the_open(secret, context.image, name),
         }
+    shadow: dict[str, dict[str, AttributeValue]] = {}
     for name, secret, administrators, names in records(read_text(context, GSHADOW, unreadable) or "", 4):
-        record = found.setdefault(name, {})
+        key = unique(shadow, name)
+        record = shadow[key] = found.setdefault(key, {})
         record.update(password(secret, context.image, name))
         if administrators:
             record["administrators"] = _baked(context, administrators)

@@ -31,8 +31,11 @@ def gather(context: Context) -> Gathered | None:
             "shell": shell,
             **in_the_open(secret, context.image, name),
         }
+    shadow: dict[str, dict[str, AttributeValue]] = {}
     for name, secret, _, *aging, _ in records(read_text(context, SHADOW, unreadable) or "", 9):
-        found.setdefault(name, {}).update(password(secret, context.image, name), aging=":".join(aging))
+        shadow[unique(shadow, name)] = {**password(secret, context.image, name), "aging": ":".join(aging)}
+    for key, secrets in shadow.items():
+        found.setdefault(key, {}).update(secrets)
     for key in ("subuid", "subgid"):
         for name, start, count in records(read_text(context, f"/etc/{key}", unreadable) or "", 3):
             record = found.setdefault(name, {})

@@ -51,6 +51,10 @@ def append(root: Path, key: str, text: str) -> None:
         file.write(text)
 
 
+def prepend(root: Path, key: str, text: str) -> None:
+    (root / key).write_text(text + (root / key).read_text())
+
+
 def test_the_kinds_are_those_that_a_manifest_knows_in_its_order() -> None:
     assert ("file", *(fact.kind for fact in FACTS)) == BAKED_KINDS
 
@@ -66,7 +70,15 @@ def test_every_kind_is_baked_and_a_clean_tree_is_clean(root: Path, manifest: Man
 CHANGES: list[tuple[Callable[[Path], object], set[tuple[str, str, str]]]] = [
     (lambda root: append(root, "etc/passwd", "evil:x:0:0::/:/bin/sh\n"), {("user", "evil", "added")}),
     (lambda root: append(root, "etc/passwd", "root::0:0::/:/bin/sh\n"), {("user", "root#2", "added")}),
-    (lambda root: append(root, "etc/shadow", "root:$6$x:1::::::\n"), {("user", "root", "modified")}),
+    (lambda root: append(root, "etc/shadow", "root:$6$x:1::::::\n"), {("user", "root#2", "added")}),
+    (
+        lambda root: prepend(root, "etc/shadow", "root::19000:0:99999:7:::\n"),  # the first record of a name counts
+        {("user", "root", "modified"), ("user", "root#2", "added")},
+    ),
+    (
+        lambda root: prepend(root, "etc/gshadow", "sudo:::\n"),
+        {("group", "sudo", "modified"), ("group", "sudo#2", "added")},
+    ),
     (lambda root: (root / "etc/group").write_text("root:x:0:\nsudo:x:27:daemon\n"), {("group", "sudo", "modified")}),
     (
         lambda root: append(root, "var/lib/dpkg/status", "\nPackage: nc\nArchitecture: amd64\nVersion: 1\n"),
