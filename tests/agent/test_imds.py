@@ -2,51 +2,29 @@
 
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 
 import pytest
 
 from drift_agent import imds
 from drift_agent.imds import Session, fetch_from
+from http_stub import Answer, Asked, answering
 from waiting import PATIENCE
 
 
-class Service(BaseHTTPRequestHandler):
-    def do_PUT(self) -> None:
-        self.answer(200, b"TOKEN")
-
-    def do_GET(self) -> None:
-        if self.headers["X-aws-ec2-metadata-token"] != "TOKEN":
-            self.answer(401, b"")
-        elif self.path == "/latest/meta-data/instance-id":
-            self.answer(200, b"i-0abc")
-        elif self.path == "/latest/meta-data/huge":
-            self.answer(200, b"x" * 100_000)
-        elif self.path == "/latest/meta-data/bytes":
-            self.answer(200, b"\xff\x00")
-        else:
-            self.answer(404, b"not here")
-
-    def answer(self, status: int, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the name is http.server's)
-        pass
+def service(asked: Asked) -> Answer:
+    if asked.method == "PUT":
+        return 200, b"TOKEN"
+    if asked.headers["X-aws-ec2-metadata-token"] != "TOKEN":
+        return 401, b""
+    known = {"instance-id": b"i-0abc", "huge": b"x" * 100_000, "bytes": b"\xff\x00"}
+    body = known.get(asked.path.removeprefix("/latest/meta-data/"))
+    return (404, b"not here") if body is None else (200, body)
 
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Service)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    yield server.server_port
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with answering(service) as port:
+        yield port
 
 
 def test_it_gives_what_is_there_and_none_for_the_rest(port: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,15 +62,8 @@ def _pools(wire: Wire) -> dict[str, Callable[..., Any]]:
             wire.release()
             super().close()
 
-    class Https(HTTPSConnection):
-        def _new_conn(self) -> socket.socket:
-            sock = super()._new_conn()
-            wire.hold(sock)
-            return sock
-
-        def close(self) -> None:
-            wire.release()
-            super().close()
+    class Https(Http, HTTPSConnection):
+        pass
 
     class HttpPool(HTTPConnectionPool):
         ConnectionCls = Http

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 
 import pytest
 from hypothesis import given
@@ -13,6 +11,7 @@ import host_trees
 from drift_agent.config_file import read_options
 from drift_agent.errors import ConfigError
 from drift_agent.metrics.nginx import NginxOptions, parse_status
+from http_stub import answering
 from waiting import PATIENCE
 
 PAGE = (
@@ -32,23 +31,8 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def serving(status: int, body: bytes) -> Iterator[str]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/nginx_status"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with answering(lambda _: (status, body)) as port:
+        yield f"http://127.0.0.1:{port}/nginx_status"
 
 
 def test_the_page_of_a_server() -> None:

@@ -4,10 +4,8 @@ No InfluxDB 3 can be had here: its tests run against a stub, made from what its 
 """
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -18,6 +16,7 @@ from drift_collector.store.base import DriftReport, Store
 from drift_collector.store.influx import HORIZON_NS
 from drift_collector.store.influx_init import init_store
 from drift_collector.store.influxql import literal
+from http_stub import Answer, Asked, answering
 from reports import NOW, SECOND, report
 from servers import Influxd1, Influxd2, InfluxQLServer
 from stores import lines
@@ -25,42 +24,25 @@ from stores import lines
 EVER = 2**63 - 2
 TOKEN = "apiv3_token"
 
-Answer = tuple[int, bytes]
-Asked = Callable[[str, dict[str, str]], Answer]
+Query = Callable[[str, dict[str, str]], Answer]
 
 
 @contextmanager
-def stub(answer: Asked, token: str = "") -> Iterator[str]:
+def stub(answer: Query, token: str = "") -> Iterator[str]:
     """A server that looks at the address alone, as 3.x does; `answer` gets path and parameters of each request."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            shown = self.headers.get("Authorization", "").partition(" ")
-            if token and (shown[0] not in ("Token", "Bearer") or shown[2] != token):
-                status, body = 401, b'{"error": "the request was not authenticated"}'
-            else:
-                parts = urlsplit(self.path)
-                status, body = answer(parts.path, {name: value[0] for name, value in parse_qs(parts.query).items()})
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def answer_who_may_ask(asked: Asked) -> Answer:
+        scheme, _, shown = asked.headers.get("Authorization", "").partition(" ")
+        if token and (scheme not in ("Token", "Bearer") or shown != token):
+            return 401, b'{"error": "the request was not authenticated"}'
+        parts = urlsplit(asked.path)
+        return answer(parts.path, {name: value[0] for name, value in parse_qs(parts.query).items()})
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"influxdb://127.0.0.1:{server.server_port}/fleet"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with answering(answer_who_may_ask) as port:
+        yield f"influxdb://127.0.0.1:{port}/fleet"
 
 
-def _v3(queries: list[str], *found: DriftReport) -> Asked:
+def _v3(queries: list[str], *found: DriftReport) -> Query:
     """3.x: rows without `tags`, each chunk a line that ends with CR LF; SHOW goes back 24 h unless a time says more."""
 
     def answer(path: str, parameters: dict[str, str]) -> Answer:
