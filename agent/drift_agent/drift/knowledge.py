@@ -83,12 +83,8 @@ class Knowledge:
             return look.covers(*key) and not self._is_unreadable(key)
 
         seen = {(change.kind, change.key): change for change in look.changes}
-        memory, delta = self.memory, Delta()
-        if settled and not memory.sealed:
-            self._seal = seal.of(seen)
-            memory = replace(memory, sealed=now, seal=seal.digest(self._seal))
-            delta.put["seal"] = self._seal.values()
-            self._inform(f"first boot is over: {len(self._seal)} items of this instance are sealed")
+        sealed = settled and not self.memory.sealed and self._set_seal(seal.of(seen), now)
+        memory = self.memory
         found = {key: change for key, change in seen.items() if change.path_class != "sealed"}
         if memory.sealed:
             found |= {
@@ -97,9 +93,19 @@ class Knowledge:
                 if (change.kind, change.change) != ("socket", "removed")  # a service may stop
             }
         self.ledger, moved = advance(self.ledger, found, in_scope, now, latch=bool(memory.sealed))
-        if is_empty(moved) and not delta.put:
-            return before != self.unreadable.keys()
-        self.write(memory, Delta({**delta.put, **moved.put}, moved.drop))
+        if is_empty(moved):
+            return sealed or before != self.unreadable.keys()
+        self.write(memory, moved)
+        return True
+
+    def _set_seal(self, items: dict[Key, Change], now: int) -> bool:
+        """Seals, if the disk takes it: a seal that a restart forgets would be made twice, which reads as wiped."""
+        unsealed, self._seal = self.memory, items
+        self.write(replace(unsealed, sealed=now, seal=seal.digest(items)), Delta({"seal": items.values()}))
+        if self._stale:
+            self.memory, self._seal = unsealed, {}
+            return False
+        self._inform(f"first boot is over: {len(items)} items of this instance are sealed")
         return True
 
     def take_in_logins(self, logins: list[Change], now: int) -> bool:

@@ -7,12 +7,14 @@ state folder must not lend its history to a new instance. A file that is no data
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterable
-from contextlib import closing
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, field, fields, replace
+from secrets import token_hex
 from typing import Final, Literal, TypeAlias, get_args
 from urllib.parse import quote
 
+from drift_agent.drift.sequence import SequenceFile
 from drift_agent.errors import InputError
 from drift_agent.line_protocol import portable
 from drift_agent.model import AttributeValue, Change, ChangeKind, PathClass, Severity
@@ -75,9 +77,12 @@ class StateUnavailableError(InputError):
 class StateStore:
     """The open database; used by one thread."""
 
-    def __init__(self, connection: sqlite3.Connection, log: Callable[[str], None]) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, log: Callable[[str], None], sequence: SequenceFile | None = None
+    ) -> None:
         self._db = connection
         self._log = log
+        self._sequence = sequence
 
     @classmethod
     def open(cls, path: str, machine: str, cloud_id: str, log: Callable[[str], None] = lambda _: None) -> "StateStore":
@@ -96,6 +101,7 @@ class StateStore:
                 log(f"{path}: {problem}; it was set aside as {aside}, and a new one begins")
             store = cls(_connect(path), log)
             store._bind(machine, cloud_id)
+            store._sequence = SequenceFile(f"{path}.seq", store._id())
         except (sqlite3.Error, OSError) as error:
             reason = getattr(error, "strerror", None) or error
             raise StateUnavailableError(f"{path}: the agent's state cannot be kept there: {reason}") from None
@@ -127,14 +133,20 @@ class StateStore:
     def _bind(self, machine: str, cloud_id: str) -> None:
         with self._db:
             self._db.execute("INSERT OR IGNORE INTO meta VALUES ('version', ?)", (SCHEMA_VERSION,))
+            self._db.execute("INSERT OR IGNORE INTO meta VALUES ('id', ?)", (token_hex(16),))
             for name, value in (("machine", machine), ("cloud_id", cloud_id)):
                 if value:
                     self._db.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (name, value))
 
+    def _id(self) -> str:
+        (value,) = self._db.execute("SELECT value FROM meta WHERE name = 'id'").fetchone()
+        return str(value)
+
     def memory(self) -> Memory:
-        """The single values as last written."""
+        """The single values as last written; `seq` goes on from the last that was said, though it could not be."""
         known = {item.name for item in fields(Memory)}
-        return Memory(**{name: value for name, value in self._db.execute("SELECT * FROM meta") if name in known})
+        memory = Memory(**{name: value for name, value in self._db.execute("SELECT * FROM meta") if name in known})
+        return replace(memory, seq=max(memory.seq, self._sequence.last() if self._sequence else 0))
 
     def items(self, slot: Slot) -> dict[Key, Change]:
         """All items of a slot by (kind, key).
@@ -158,16 +170,25 @@ class StateStore:
         """Both in one transaction, durable on return.
 
         Raises:
-            sqlite3.Error: nothing was written (a full disk, a file system gone read-only).
+            sqlite3.Error: nothing was written but `seq` (a full disk, a file system gone read-only).
         """
-        with self._db:
+        with self._sequence_kept(memory), self._db:
             self._write(memory, delta or Delta())
 
     def rewrite(self, memory: Memory, items: Delta) -> None:
         """The same, after every item that stood there was forgotten."""
-        with self._db:
+        with self._sequence_kept(memory), self._db:
             self._db.execute("DELETE FROM item")
             self._write(memory, items)
+
+    @contextmanager
+    def _sequence_kept(self, memory: Memory) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error:
+            if self._sequence is not None:
+                self._sequence.note(memory.seq)
+            raise
 
     def _write(self, memory: Memory, delta: Delta) -> None:
         self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", asdict(memory).items())

@@ -14,6 +14,7 @@ from drift_agent.config import AgentOptions, Config, ImageOptions
 from drift_agent.drift.detector import Detector
 from drift_agent.drift.dirty import DirtySet
 from drift_agent.drift.points import MAX_ITEMS
+from drift_agent.drift.scanner import ScanStopped
 from drift_agent.drift.state import StateStore
 from drift_agent.errors import ManifestError
 from drift_agent.identity import Identity
@@ -257,6 +258,29 @@ def test_what_could_not_be_written_is_written_with_what_comes_next(
     assert bench.items() == [("file", "/etc/motd", "reverted")]
 
 
+def test_on_a_full_disk_no_number_comes_twice_and_no_seal_is_made_that_a_restart_forgets(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both would read as a memory that was wiped, for the life of the instance."""
+
+    def fail(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    bench.image.changes = [KEY]
+    with monkeypatch.context() as patched:
+        patched.setattr(StateStore, "_write", fail)
+        bench.pass_time(901)
+        assert bench.last.fields["sealed"] == 0
+        bench.restart()
+        bench.pass_time(61)
+    bench.restart()
+    bench.pass_time(901)
+    assert bench.last.fields["sealed"] > 0
+    numbers = [point.fields["seq"] for point in bench.said]
+    assert len(numbers) == len(set(numbers))
+    assert len({point.fields["sealed"] for point in bench.said} - {0}) == 1
+
+
 def test_a_hint_during_a_scan_is_looked_at_after_it(bench: Bench) -> None:
     bench.detector.step()
 
@@ -480,7 +504,8 @@ def test_run_ends_promptly_in_mid_scan_and_leaves_no_thread(bench: Bench) -> Non
 
     def wait_to_be_stopped() -> None:
         scanning.set()
-        stop.wait(PATIENCE)
+        bench.detector._scanner._stop.wait(PATIENCE)  # as a scan that looks whether it was stopped
+        raise ScanStopped
 
     bench.image.during_scan = wait_to_be_stopped
     thread = Thread(target=bench.detector.run, args=(stop,))
