@@ -6,7 +6,7 @@ and, where the text form differs from the value, how it is parsed. Durations are
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import Field, dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -266,3 +266,17 @@ class Config:
 
 
 LOG_STARTS: Final = ("auto", "beginning", "end")
+
+TABLES: Final[Mapping[str, type]] = {
+    "agent": AgentOptions,
+    "image": ImageOptions,
+    "metrics": MetricsOptions,
+    "spool": SpoolOptions,
+}
+LISTS: Final[Mapping[str, type]] = {"logs": LogOptions, "outputs": OutputOptions}
+"""The sections, by what stands between their brackets."""
+
+
+def key_of(item: Field[Any]) -> str:
+    """What an option is called in a file: a word of Python's has an underscore behind it."""
+    return item.name.rstrip("_")

@@ -4,13 +4,15 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, Final, TypeVar
 
 from drift_agent.config import (
+    LISTS,
     LOG_STARTS,
+    TABLES,
     AgentOptions,
     Config,
     ImageOptions,
@@ -18,24 +20,16 @@ from drift_agent.config import (
     MetricsOptions,
     OutputOptions,
     SpoolOptions,
+    key_of,
 )
+from drift_agent.config_environ import Table, apply_environment
 from drift_agent.errors import ConfigError
 from drift_agent.files import read_bounded
 
 DEFAULT_PATH: Final = "/etc/driftline/agent.toml"
 MAX_CONFIG_BYTES: Final = 1 << 20
-PREFIX: Final = "DRIFTLINE_"
-
-_TABLES: Final[dict[str, type]] = {
-    "agent": AgentOptions,
-    "image": ImageOptions,
-    "metrics": MetricsOptions,
-    "spool": SpoolOptions,
-}
-_LISTS: Final[dict[str, type]] = {"logs": LogOptions, "outputs": OutputOptions}
 
 T = TypeVar("T")
-Table = dict[str, object]
 
 
 def load(path: str | None, environ: Mapping[str, str], known_metrics: Mapping[str, type] | None = None) -> Config:
@@ -55,7 +49,7 @@ def load(path: str | None, environ: Mapping[str, str], known_metrics: Mapping[st
         raise ConfigError(f"{source.path}: not TOML: {error}") from None
     except RecursionError:
         raise ConfigError(f"{source.path}: not TOML that can be read: its values are nested too deep") from None
-    origins = _apply_environment(tables, environ, known_metrics or {})
+    origins = apply_environment(tables, environ, known_metrics or {})
     return _build(_Reader(source, origins), tables, known_metrics)
 
 
@@ -126,7 +120,7 @@ class _Reader:
         if not isinstance(table, dict):
             form = f"[[{section}]]" if index is not None else f"[{section}]"
             raise self.error(section, None, "", f"must be a table: write {form}")
-        options = {_key_of(item): item for item in fields(cls) if "parse" in item.metadata}  # type: ignore[arg-type]
+        options = {key_of(item): item for item in fields(cls) if "parse" in item.metadata}  # type: ignore[arg-type]
         values: dict[str, Any] = {}
         for key, value in table.items():
             item = options.get(key)
@@ -156,10 +150,6 @@ def located(config: Config) -> Iterator[None]:
         raise ConfigError(f"{config.source}{f', line {line}' if line else ''}: {error}") from None
 
 
-def _key_of(item: Field[Any]) -> str:
-    return item.name.rstrip("_")
-
-
 def _may_hold_a_secret(key: str, value: object) -> bool:
     return any(word in key for word in ("token", "password", "key")) or any(mark in str(value) for mark in "@?")
 
@@ -171,8 +161,8 @@ def _suggest(key: str, allowed: Sequence[str]) -> str:
 
 def _build(reader: _Reader, tables: Table, known_metrics: Mapping[str, type] | None) -> Config:
     for section in tables:
-        if section not in _TABLES and section not in _LISTS:
-            raise reader.error(section, None, "", "is not a section; " + _suggest(section, [*_TABLES, *_LISTS]))
+        if section not in TABLES and section not in LISTS:
+            raise reader.error(section, None, "", "is not a section; " + _suggest(section, [*TABLES, *LISTS]))
     metrics = _read_metrics(reader, tables.get("metrics", {}), known_metrics)
     logs = _read_list(reader, LogOptions, "logs", tables.get("logs", []))
     outputs = _read_list(reader, OutputOptions, "outputs", tables.get("outputs", []))
@@ -231,97 +221,3 @@ def _validate(reader: _Reader, config: Config) -> None:
             raise reader.error("logs", index, "path", "or journal = true: one of the two must be given")
         if log.from_ not in LOG_STARTS:
             raise reader.error("logs", index, "from", f"must be one of {', '.join(LOG_STARTS)}")
-
-
-# ------------------------------------------------------------------------------------------- environment
-
-
-def _apply_environment(
-    tables: Table, environ: Mapping[str, str], metrics: Iterable[str]
-) -> dict[tuple[str, int | None, str], str]:
-    """Puts `DRIFTLINE_SECTION_KEY` and `DRIFTLINE_LIST_N_KEY` into `tables`; says which value came from where.
-
-    Variables that begin with no section's name belong to other commands (`DRIFTLINE_TOKEN`) and are left alone.
-    """
-    origins: dict[tuple[str, int | None, str], str] = {}
-    for variable in sorted(environ):
-        if not variable.startswith(PREFIX):
-            continue
-        section, _, rest = variable.removeprefix(PREFIX).lower().partition("_")
-        if section == "metrics" and rest and rest not in {_key_of(item) for item in fields(MetricsOptions)}:
-            name, key = _set_in_metric(tables, rest, environ[variable], variable, metrics)
-            origins |= {("metrics", None, name): variable, (f"metrics.{name}", None, key): variable}
-        elif section in _TABLES and rest:
-            _set_in_table(tables, section, rest, environ[variable], variable)
-            origins[(section, None, rest)] = variable
-        elif section in _LISTS:
-            number, _, key = rest.partition("_")
-            if not number.isdecimal() or not key:
-                raise ConfigError(f"environment variable {variable}: write {PREFIX}{section.upper()}_0_KEY")
-            _set_in_list(tables, section, int(number), key, environ[variable], variable)
-            origins[(section, int(number), key)] = variable
-    return origins
-
-
-def _set_in_table(tables: Table, section: str, key: str, text: str, variable: str) -> None:
-    table = tables.setdefault(section, {})
-    if not isinstance(table, dict):
-        raise ConfigError(f"environment variable {variable}: {section} is not a table in the file")
-    table[key] = _coerce(_TABLES[section], key, text)
-
-
-def _set_in_metric(tables: Table, rest: str, text: str, variable: str, metrics: Iterable[str]) -> tuple[str, str]:
-    """Sets `[metrics.NAME]` from `NAME_KEY`; both may hold underscores. Returns name and key."""
-    known = max((name for name in metrics if rest.startswith(f"{name}_")), key=len, default="")
-    name = known or rest.partition("_")[0]
-    key = rest.removeprefix(name).removeprefix("_")
-    table = tables.setdefault("metrics", {})
-    own = table.setdefault(name, {}) if isinstance(table, dict) else None
-    if not key or not isinstance(own, dict):
-        raise ConfigError(f"environment variable {variable}: write {PREFIX}METRICS_NAME_KEY")
-    own[key] = _value(text)
-    return name, key
-
-
-def _set_in_list(tables: Table, section: str, index: int, key: str, text: str, variable: str) -> None:
-    entries = tables.setdefault(section, [])
-    if not isinstance(entries, list) or index > len(entries):
-        raise ConfigError(f"environment variable {variable}: the file has no {section}[{index}] to override")
-    if index == len(entries):
-        entries.append({})
-    entries[index][key] = _coerce(_LISTS[section], key, text)
-
-
-def _coerce(cls: type, key: str, text: str) -> object:
-    """A number where the option's default is one; everything else has a text form that its parser knows."""
-    for item in fields(cls):
-        default = item.default if item.default is not MISSING else None
-        if _key_of(item) == key and type(default) is int and re.fullmatch(r"-?\d+", text):
-            return int(text)
-    return text
-
-
-def _value(text: str) -> object:
-    """A metric's own key may be of any type: read as TOML where it is some, as a string else."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-def read_secret(path: str) -> str:
-    """The first line of a secret's file; `$CREDENTIALS_DIRECTORY` is expanded for systemd credentials.
-
-    Raises:
-        ConfigError: the file cannot be read or is empty; the message never holds its content.
-    """
-    expanded = os.path.expandvars(path)
-    try:
-        with open(expanded, encoding="utf-8") as file:
-            secret = file.read(64 << 10).strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise ConfigError(f"{expanded}: the secret cannot be read: {reason}") from None
-    if not secret:
-        raise ConfigError(f"{expanded}: the file is empty; it must hold the secret")
-    return secret

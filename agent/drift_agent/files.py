@@ -1,7 +1,12 @@
 """Files that people write, read within bounds."""
 
-from drift_agent.errors import DriftlineError
+import os
+from typing import Final
+
+from drift_agent.errors import ConfigError, DriftlineError
 from drift_agent.units import format_bytes
+
+MAX_SECRET_CHARACTERS: Final = 64 << 10
 
 
 def read_bounded(path: str, limit: int, error_class: type[DriftlineError], hint: str = "") -> str:
@@ -20,3 +25,21 @@ def read_bounded(path: str, limit: int, error_class: type[DriftlineError], hint:
     except UnicodeDecodeError as error:
         raise error_class(f"{path}: is not UTF-8 at byte {error.start}") from None
     raise error_class(f"{path}: is over {format_bytes(limit)}, more than such a file may have")
+
+
+def read_secret(path: str) -> str:
+    """The first line of a secret's file; `$CREDENTIALS_DIRECTORY` is expanded for systemd credentials.
+
+    Raises:
+        ConfigError: the file cannot be read or is empty; the message never holds its content.
+    """
+    expanded = os.path.expandvars(path)
+    try:
+        with open(expanded, encoding="utf-8") as file:
+            secret = file.read(MAX_SECRET_CHARACTERS).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise ConfigError(f"{expanded}: the secret cannot be read: {reason}") from None
+    if not secret:
+        raise ConfigError(f"{expanded}: the file is empty; it must hold the secret")
+    return secret

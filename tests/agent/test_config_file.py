@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drift_agent.config import AgentOptions, Config, ImageOptions, SpoolOptions
-from drift_agent.config_file import load, located, read_secret
+from drift_agent.config_file import load, located
 from drift_agent.errors import ConfigError
 
 Write = Callable[[str], str]
@@ -32,9 +32,9 @@ def write(tmp_path: Path) -> Write:
     return write_config
 
 
-def refused(path: str, environ: dict[str, str] | None = None) -> str:
+def refused(path: str) -> str:
     with pytest.raises(ConfigError) as caught:
-        load(path, environ or {}, known_metrics=METRICS)
+        load(path, {}, known_metrics=METRICS)
     assert caught.value.exit_code == 64
     return str(caught.value)
 
@@ -147,56 +147,6 @@ def test_a_value_that_its_user_refuses_is_located_too(write: Write) -> None:
         raise ConfigError("logs[0].pattern: bad")
 
 
-def test_the_environment_overrides_the_file(write: Write) -> None:
-    environ = {
-        "DRIFTLINE_AGENT_INTERVAL": "3s",
-        "DRIFTLINE_AGENT_TAGS": "zone=b,rack=7",
-        "DRIFTLINE_OUTPUTS_0_TOKEN": "other",
-        "DRIFTLINE_OUTPUTS_1_URL": "http://second:8086",
-        "DRIFTLINE_OUTPUTS_1_LANES": "drift",
-        "DRIFTLINE_METRICS_DISK_INTERVAL": '"30s"',
-        "DRIFTLINE_IMAGE_WATCH": "false",
-        "DRIFTLINE_SPOOL_MAX_BYTES": "1048576",
-        "DRIFTLINE_TOKEN": "an operator's, not ours",
-    }
-    config = load(write(MINIMAL), environ)
-    assert config.agent.interval == 3.0
-    assert config.agent.tags == {"zone": "b", "rack": "7"}
-    assert config.outputs[0].token == "other"
-    assert config.outputs[1].lanes == ("drift",)
-    assert config.metrics.own == {"disk": {"interval": "30s"}}
-    assert config.image.watch is False
-    assert config.spool.max_bytes == 1 << 20
-
-
-def test_a_mistake_in_the_environment_names_the_variable(write: Write) -> None:
-    assert refused(write(MINIMAL), {"DRIFTLINE_AGENT_INTERVAL": "soon"}).startswith(
-        "environment variable DRIFTLINE_AGENT_INTERVAL"
-    )
-    assert "DRIFTLINE_OUTPUTS_0_KEY" in refused(write(MINIMAL), {"DRIFTLINE_OUTPUTS_TOKEN": "x"})
-
-
-def test_the_environment_reaches_metrics_whose_names_hold_underscores(write: Write) -> None:
-    known = {"linux_sysctl_fs": AgentOptions, "net": AgentOptions}
-    environ = {"DRIFTLINE_METRICS_LINUX_SYSCTL_FS_INTERVAL": "30s", "DRIFTLINE_METRICS_NET_REPORT_INTERVAL": "5s"}
-    config = load(write(MINIMAL), environ, known_metrics=known)
-    assert config.metrics.own == {"linux_sysctl_fs": {"interval": "30s"}, "net": {"report_interval": "5s"}}
-
-
-@pytest.mark.parametrize(
-    ("variable", "value", "expected"),
-    [
-        ("DRIFTLINE_METRICS_DISK_INTERVAL", "soon", " = 'soon': 'soon' is not a duration"),
-        ("DRIFTLINE_METRICS_DSK_INTERVAL", "1s", " 'dsk' is no metric; did you mean 'disk'?"),
-        ("DRIFTLINE_METRICS_DISK", "1s", ": write DRIFTLINE_METRICS_NAME_KEY"),
-        ("DRIFTLINE_AGENT_INTERVALL", "1s", " is not a key here; did you mean 'interval'?"),
-        ("DRIFTLINE_OUTPUTS_0_URL", "http://u:secret@h", " must not hold credentials"),
-    ],
-)
-def test_a_mistake_in_any_variable_names_it(write: Write, variable: str, value: str, expected: str) -> None:
-    assert refused(write(MINIMAL), {variable: value}).startswith(f"environment variable {variable}{expected}")
-
-
 def test_no_message_holds_a_secret(write: Write) -> None:
     assert "hunter2" not in refused(write('[[outputs]]\nurl = "http://a"\ntoken = ["hunter2"]'))
     assert "hunter2" not in refused(write('[[outputs]]\nurl = "http://u:hunter2@a"'))
@@ -212,17 +162,3 @@ def test_any_bytes_give_a_config_or_one_sentence(tmp_path_factory: pytest.TempPa
     path.write_bytes(raw)
     with suppress(ConfigError):  # anything else is a traceback for a user's mistake
         assert isinstance(load(str(path), {}), Config)
-
-
-def test_a_secret_is_the_trimmed_content_of_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "token").write_text("abc\n")
-    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
-    assert read_secret("$CREDENTIALS_DIRECTORY/token") == "abc"
-
-
-def test_an_empty_or_missing_secret_is_one_sentence(tmp_path: Path) -> None:
-    (tmp_path / "token").write_text("\n")
-    with pytest.raises(ConfigError, match="empty"):
-        read_secret(str(tmp_path / "token"))
-    with pytest.raises(ConfigError, match="cannot be read"):
-        read_secret(str(tmp_path / "none"))

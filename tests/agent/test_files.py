@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from drift_agent.errors import ConfigError, InputError
-from drift_agent.files import read_bounded
+from drift_agent.files import read_bounded, read_secret
 
 
 def test_a_file_within_its_bounds_is_its_text(tmp_path: Path) -> None:
@@ -23,3 +23,17 @@ def test_what_is_not_within_them_is_one_sentence(tmp_path: Path, raw: bytes, sai
 def test_a_file_that_is_not_there_comes_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read: No such file or directory; try another"):
         read_bounded(str(tmp_path / "f"), 2, InputError, "; try another")
+
+
+def test_a_secret_is_the_trimmed_content_of_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "token").write_text("abc\n")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert read_secret("$CREDENTIALS_DIRECTORY/token") == "abc"
+
+
+def test_an_empty_or_missing_secret_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("\n")
+    with pytest.raises(ConfigError, match="empty"):
+        read_secret(str(tmp_path / "token"))
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_secret(str(tmp_path / "none"))

@@ -8,8 +8,8 @@ from typing import Final
 
 from drift_agent.clock import Clock
 from drift_agent.config import OutputOptions
-from drift_agent.config_file import read_secret
 from drift_agent.errors import ConfigError
+from drift_agent.files import read_secret
 from drift_agent.ship.answers import Later, Outcome, Refused, classify
 from drift_agent.ship.http import HttpClient, UnreachableError
 from drift_agent.ship.influx import Answer, Server, authorization, server_of, write_path

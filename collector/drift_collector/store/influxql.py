@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from drift_agent.config_file import read_secret
 from drift_agent.errors import ConfigError, StoreError
+from drift_agent.files import read_secret
 from drift_collector.store.http import Http, lines_of, text_of, token_of
 
 CHUNK_ROWS: Final = 10_000
