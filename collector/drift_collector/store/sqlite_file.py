@@ -6,6 +6,7 @@ their line and are decoded when they are read. What a verdict needs of each inst
 columns of its own, written as the points come in.
 """
 
+import errno
 import os
 import sqlite3
 import tempfile
@@ -91,12 +92,17 @@ def _connect(path: str) -> sqlite3.Connection:
 
 
 def _make(path: str) -> None:
-    """Makes the store where there is none: whole and under another name first, for others may look, or make it too."""
+    """Makes the store where there is none: whole and under another name first, for others may look, or make it too.
+
+    One that is there is never opened beside SQLite: closing any descriptor of it would drop the locks that every other
+    connection of this process holds, and whoever else closes the store then takes the log away from under them.
+    """
     folder = os.path.dirname(os.path.abspath(path))
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
         if os.path.exists(path):
-            os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
+            if not os.access(path, os.R_OK | os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
             return
         descriptor, temporary = tempfile.mkstemp(prefix=".store-", dir=folder)
         os.close(descriptor)

@@ -1,6 +1,8 @@
 """The embedded store's writer: what it stores, refuses, forgets, and keeps apart."""
 
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,12 +14,20 @@ from drift_collector.store.lines import BadLine, fields_of
 from drift_collector.store.sqlite import SqliteStore
 from drift_collector.store.sqlite_file import open_file
 from drift_collector.store.sqlite_write import SqliteWriter
+from drift_collector.store.tokens import Tokens
 from reports import NOW, SECOND, item, report
 from stores import checked, lines, rows
 from waiting import wait_until
 
 DAY = 86_400 * SECOND
 EVER = 2**63 - 2
+
+
+def rows_elsewhere(path: str, query: str) -> str:
+    """What another process sees in the file, which closes it as the last one would."""
+    program = "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); print(*db.execute(sys.argv[2]).fetchone())"
+    output = subprocess.run([sys.executable, "-c", program, path, query], capture_output=True, text=True, check=True)
+    return output.stdout.strip()
 
 
 @pytest.fixture
@@ -139,6 +149,20 @@ def test_reports_are_read_while_others_write(writer: SqliteWriter, path: str) ->
             thread.join()
         store.close()
     assert not faults
+
+
+def test_whoever_reads_the_store_from_another_program_leaves_the_server_its_log(
+    writer: SqliteWriter, path: str
+) -> None:
+    """The last one out removes SQLite's log: a server that had lost its locks would go on writing into nothing."""
+    tokens = Tokens(path)
+    try:
+        for second in range(3):
+            assert not writer.write(checked(f"m f=1 {second}"))
+            assert rows_elsewhere(path, "SELECT count(*) FROM metric_point") == f"{second + 1}"
+            assert Path(f"{path}-wal").exists()
+    finally:
+        tokens.close()
 
 
 def test_a_second_writer_is_kept_out(writer: SqliteWriter, path: str) -> None:
