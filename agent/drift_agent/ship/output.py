@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import Final
 
@@ -16,6 +16,9 @@ from drift_agent.ship.influx import Answer, Server, authorization, server_of, wr
 
 _Stamp = tuple[int, int, int]
 _NO_FILE: Final[_Stamp] = (0, 0, 0)
+_LEAST_SECRET: Final = 6
+"""Servers may quote what they refuse: a secret of so many characters is taken out of an answer. A shorter one is none,
+and might stand in any word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,9 @@ class Output:
         except UnreachableError as error:
             return Sent(Later(str(error)))
         self._note_clock(answer)
+        for secret in (self._secret, headers.get("Authorization", "").partition(" ")[2]):
+            if len(secret) >= _LEAST_SECRET and secret.encode() in answer.body:
+                answer = replace(answer, body=answer.body.replace(secret.encode(), b"[redacted]"))
         outcome = classify(answer, lines, server, self._clock.time_ns())
         if isinstance(outcome, Refused) or (answer.version and answer.version != server.version):
             self._server = None  # another server may stand there now: asked anew before the next write

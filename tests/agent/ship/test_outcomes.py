@@ -373,6 +373,19 @@ def test_a_body_that_is_too_large_is_halved(way: MakeWay) -> None:
     assert max(len(request.lines) for request in server.writes[2:]) <= 50
 
 
+@pytest.mark.parametrize("username", ["", "us"])
+def test_a_server_that_quotes_the_secret_makes_nobody_show_it(way: MakeWay, tmp_path: Path, username: str) -> None:
+    (tmp_path / "secret").write_text("hunter2")
+    file = str(tmp_path / "secret")
+    shown = "dXM6aHVudGVyMg==" if username else "hunter2"  # of us:hunter2
+    with StubInflux(answer("403 Forbidden", f'{{"error": "bad header {shown} (hunter2)"}}')) as server:
+        named = OutputOptions(url=server.url, username="us", password_file=file)
+        one = way(named if username else OutputOptions(url=server.url, token_file=file))
+        one.put(line(1))
+        one.run(2)
+    assert "bad header [redacted] ([redacted])" in one.sender.numbers.last_error
+
+
 def test_a_secret_file_that_cannot_be_read_is_said_and_loses_nothing(way: MakeWay, tmp_path: Path) -> None:
     with StubInflux() as server:
         one = way(OutputOptions(url=server.url, token_file=str(tmp_path / "token")))
