@@ -19,6 +19,7 @@ from drift_agent.image.rootfs import RootFiles
 MAX_BYTES: Final = 64 << 20
 MAX_ROWS: Final = 20_000
 MAX_TEXT_BYTES: Final = 1 << 16
+MAX_PROBLEM_LENGTH: Final = 200
 QUERY_SECONDS: Final = 5.0
 SETTLED_NS: Final = 2_000_000_000
 """A file that was written more recently may be written again within the same tick of its clock."""
@@ -77,10 +78,11 @@ class LoginDatabase:
             return []
         try:
             rows = self._rows(since // 1000)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter: SQLite's complaint quotes what it found
             if stamp != self._stamp():  # somebody comes in at this moment
                 return []
-            raise OSError(errno.EINVAL, f"is no database of logins that can be read: {error}") from None
+            problem = str(error)[:MAX_PROBLEM_LENGTH]
+            raise OSError(errno.EINVAL, f"is no database of logins that can be read: {problem}") from None
         settled = all(one is None or one[2] < now - SETTLED_NS for one in stamp)
         self._read = stamp if settled and stamp == self._stamp() else None
         return [login for row in rows if (login := _login(row)) is not None]

@@ -69,9 +69,10 @@ def source_of(host: str, line: str) -> str | None:
     host = host.partition(" via mosh ")[0]
     if _WINDOW.fullmatch(host) or not line or line.startswith(_NO_TERMINAL):
         return None
-    if not host or host.startswith(":"):  # nothing, or a display of this machine
+    address = address_of(host)
+    if address is None and (not host or host.startswith(":")):  # nothing, or a display of this machine
         return CONSOLE
-    return address_of(host) or host
+    return address or host
 
 
 # --------------------------------------------------------------------------------------------- utmp, wtmp

@@ -178,6 +178,15 @@ def test_a_database_with_other_columns_is_said(host: Host) -> None:
         host.users()
 
 
+def test_a_schema_that_is_no_text_is_said(host: Host) -> None:
+    content = host.file.read_bytes()
+    host.file.write_bytes(
+        content.replace(b"tablewtmpwtmp", b"tablewtm\xffwtmp").replace(b"CREATE TABLE", b"CREATE\xffTABLE")
+    )
+    with pytest.raises(OSError, match="is no database of logins that can be read"):
+        host.users()
+
+
 def test_a_huge_file_is_said(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(login_databases, "MAX_BYTES", 1000)
     with pytest.raises(OSError, match="File too large"):

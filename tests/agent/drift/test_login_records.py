@@ -50,6 +50,7 @@ def test_records_of_both_layouts(machine: str, size: int) -> None:
     [
         ("203.0.113.7", "pts/0", "203.0.113.7"),
         ("2001:DB8::7", "pts/0", "2001:db8::7"),
+        ("::1", "pts/0", "::1"),
         ("203.0.113.7 via mosh [1234]", "pts/1", "203.0.113.7"),
         ("bastion.example.com", "pts/0", "bastion.example.com"),
         ("", "tty1", "console"),
