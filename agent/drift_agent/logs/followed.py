@@ -12,7 +12,11 @@ Role = Literal["read", "done", "copy", "ignored"]
 
 @dataclass(slots=True, eq=False)
 class Followed:
-    """One content that is known: where it lies by now, and up to where it was read."""
+    """One content that is known: where it lies by now, and up to where it was read.
+
+    `listed`: its inode was in the last listing. `lost`: it has not been since `lost_at` (monotonic s), and its rest may
+    turn up elsewhere. `forgotten`: nothing of it is to come any more.
+    """
 
     path: str
     log: str
@@ -30,6 +34,7 @@ class Followed:
     listed: bool = True
     lost: bool = False
     lost_at: float = 0.0
+    forgotten: bool = False
     seen_size: int = -1
     grew_at: float = 0.0
 

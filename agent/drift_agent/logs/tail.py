@@ -22,7 +22,6 @@ from typing import Final
 from drift_agent.logs.content import (
     HEAD_BYTES,
     Content,
-    GzipContent,
     Mark,
     MovedError,
     begins_alike,
@@ -30,21 +29,15 @@ from drift_agent.logs.content import (
     open_content,
 )
 from drift_agent.logs.followed import Followed, tail_of
-from drift_agent.logs.lines import Chunk, take_whole
+from drift_agent.logs.lines import Chunk
 from drift_agent.logs.listing import Found, is_rotated, list_files, log_name
+from drift_agent.logs.reading import BLOCK_BYTES, DELETED_IDLE, LOST_AGE, Reading
 
 LOG: Final = logging.getLogger("driftline.logs")
 
-BLOCK_BYTES: Final = 256 << 10
 MAX_POLL_BYTES: Final = 4 << 20
 AUTO_BYTES: Final = 16 << 20
 MAX_LOST: Final = 100
-DELETED_IDLE: Final = 60.0
-"""s without a new line after which a deleted file is let go."""
-LOST_AGE: Final = 3600.0
-"""s for which the rest of a content that vanished is looked for under other names."""
-MULTILINE_WAIT: Final = 5.0
-"""s without a new line after which the last record of several lines is whole."""
 
 
 class Tail:
@@ -66,7 +59,7 @@ class Tail:
         """
         self._pattern = pattern
         self._start = start
-        self._multiline = multiline
+        self._reading = Reading(multiline)
         self._max_poll_bytes = max_poll_bytes
         self._files: list[Followed] = []
         self._next = first_ordinal
@@ -74,11 +67,14 @@ class Tail:
         self._complained: set[str] = set()
         self.more = False
         """Whether the last poll left something unread that is there already."""
-        self.cut = 0
-        """Lines that were cut since start."""
         if restored:
             self._restore(restored)
         self._live = {file.path for file in self._files if file.role == "read" and not is_rotated(file.path)}
+
+    @property
+    def cut(self) -> int:
+        """Lines that were cut since start."""
+        return self._reading.cut
 
     def state(self) -> bytes:
         """Everything that the next start must know, as JSON."""
@@ -284,63 +280,15 @@ class Tail:
             if file.role != "read" or file.lost:
                 continue
             try:
-                for chunk in self._read_file(file, monotonic, budget):
+                for chunk in self._reading.read(file, monotonic, budget):
                     budget -= len(chunk.data)
                     yield chunk
             except OSError as error:
                 self._complain(file.path, error)
             if budget <= 0:
                 self.more = True
-                return
-
-    def _read_file(self, file: Followed, monotonic: float, budget: int) -> Iterator[Chunk]:
-        if file.content is None:
-            if not file.listed or (file.size <= file.offset and not is_gzip(file.path)):
-                return
-            file.content = open_content(file.path, file.key)
-        content = file.content
-        size = content.size()
-        if size != file.seen_size:
-            file.seen_size, file.grew_at = size, monotonic
-        idle = monotonic - file.grew_at
-        gone = not file.listed and idle > DELETED_IDLE and not content.linked()
-        while budget > 0:
-            block = content.read(file.offset, BLOCK_BYTES)
-            full = len(block) == BLOCK_BYTES
-            last = not full and (gone or isinstance(content, GzipContent))
-            whole = not full and idle > MULTILINE_WAIT
-            cut = take_whole(
-                block, skipping=file.skipping, last=last, start=None if whole else self._multiline, full=full
-            )
-            if cut.taken == 0:
                 break
-            offset = file.offset
-            self._advance(file, content, cut.taken)
-            file.skipping = cut.skipping
-            self.cut += cut.cut
-            if cut.data.strip(b"\0\n"):
-                budget -= len(cut.data)
-                yield Chunk(cut.data, offset + cut.taken - len(cut.data), file.ordinal, file.log, self._multiline)
-        else:
-            return
-        self._drained(file, content, idle)
-
-    def _advance(self, file: Followed, content: Content, taken: int) -> None:
-        file.offset += taken
-        if file.head.length < min(HEAD_BYTES, file.offset):
-            file.head = Mark.of(content.read(0, min(HEAD_BYTES, file.offset)))
-        file.tail = tail_of(content, file.offset)
-
-    def _drained(self, file: Followed, content: Content, idle: float) -> None:
-        """Lets go of what will hardly grow: an open descriptor holds a deleted file's space."""
-        if isinstance(content, GzipContent):
-            file.close()
-            file.role = "done"
-        elif not file.listed and idle > (DELETED_IDLE if not content.linked() else LOST_AGE):
-            file.close()
-            self._files.remove(file)
-        elif file.listed and idle > LOST_AGE:
-            file.close()
+        self._files = [file for file in self._files if not file.forgotten]
 
     def _complain(self, path: str, error: OSError) -> None:
         if not isinstance(error, MovedError | FileNotFoundError) and path not in self._complained:

@@ -11,42 +11,9 @@ from pathlib import Path
 import pytest
 
 import rotation
-from drift_agent.logs.lines import MAX_RECORD_BYTES, compile_start
-from drift_agent.logs.tail import BLOCK_BYTES, DELETED_IDLE, MULTILINE_WAIT, Tail
+from drift_agent.logs.tail import Tail
+from tail_reader import TailReader
 from waiting import PATIENCE
-
-
-class Reader:
-    """A tail and what it gave, with a clock of its own; `crash` goes back to what was kept last."""
-
-    def __init__(self, pattern: str | Path, **options: object) -> None:
-        self.pattern = str(pattern)
-        self.options = options
-        self.now = 0.0
-        self.lines: list[str] = []
-        self.kept: tuple[bytes | None, int] = (None, 0)
-        self.tail = Tail(self.pattern, **options)  # type: ignore[arg-type]
-
-    def poll(self) -> list[str]:
-        """New lines; what was given is kept, as the spool's transaction does."""
-        self.now += 1
-        new = [line.decode() for chunk in self.tail.poll(self.now) for _, line in chunk.records()]
-        self.lines += new
-        self.kept = (self.tail.state(), len(self.lines))
-        return new
-
-    def drain(self) -> None:
-        self.poll()
-        while self.tail.more:
-            self.poll()
-
-    def crash(self) -> None:
-        """kill -9 between reading and the transaction: what was read is read again, by a new process."""
-        self.tail.poll(self.now)
-        self.tail.close()
-        state, count = self.kept
-        del self.lines[count:]
-        self.tail = Tail(self.pattern, restored=state, **self.options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("pattern", ["access.log", "access.log*"])
@@ -56,7 +23,7 @@ def test_rotation_at_any_moment_loses_and_repeats_nothing(tmp_path: Path, kind: 
     """Polls, and restarts after kill -9, come at random between the steps of 30 rotations."""
     chance = random.Random(seed)
     writer = rotation.Writer(tmp_path / "access.log")
-    reader = Reader(tmp_path / pattern)
+    reader = TailReader(tmp_path / pattern)
     reader.poll()
 
     def anything() -> None:
@@ -83,9 +50,9 @@ def test_rotation_at_any_moment_loses_and_repeats_nothing(tmp_path: Path, kind: 
 def test_files_that_are_there_at_the_first_start_begin_where_from_says(tmp_path: Path) -> None:
     log = tmp_path / "a.log"
     log.write_text("one\ntwo\n")
-    assert Reader(log).poll() == ["one", "two"]
-    assert Reader(log, start="beginning").poll() == ["one", "two"]
-    end = Reader(log, start="end")
+    assert TailReader(log).poll() == ["one", "two"]
+    assert TailReader(log, start="beginning").poll() == ["one", "two"]
+    end = TailReader(log, start="end")
     assert end.poll() == []
     with log.open("a") as file:
         file.write("three\n")
@@ -95,7 +62,7 @@ def test_files_that_are_there_at_the_first_start_begin_where_from_says(tmp_path:
 def test_the_end_of_a_file_without_a_last_newline_is_not_taken_for_a_line(tmp_path: Path) -> None:
     log = tmp_path / "a.log"
     log.write_text("one\ntw")
-    reader = Reader(log, start="end")
+    reader = TailReader(log, start="end")
     assert reader.poll() == []
     with log.open("a") as file:
         file.write("o\nthree\n")
@@ -109,12 +76,12 @@ def test_auto_reads_a_large_file_from_its_end_and_says_so(
     (tmp_path / "a.log").write_text("one\ntwo\nthree\n")
     (tmp_path / "b.log").write_text("small\n")
     with caplog.at_level("INFO", "driftline.logs"):
-        assert Reader(tmp_path / "*.log").poll() == ["small"]
+        assert TailReader(tmp_path / "*.log").poll() == ["small"]
     assert "14 bytes were there already; reading from the end" in caplog.text
 
 
 def test_a_file_that_appears_later_is_read_from_its_beginning(tmp_path: Path) -> None:
-    reader = Reader(tmp_path / "*.log", start="end")
+    reader = TailReader(tmp_path / "*.log", start="end")
     assert reader.poll() == []
     (tmp_path / "a.log").write_text("one\n")
     assert reader.poll() == ["one"]
@@ -128,14 +95,14 @@ def test_archives_from_before_the_first_start_are_left_alone(tmp_path: Path) -> 
     (tmp_path / "a.log.1").write_text("old\n")
     with gzip.open(tmp_path / "a.log.2.gz", "wb") as file:
         file.write(b"older\n")
-    assert Reader(tmp_path / "a.log").poll() == ["new"]
-    assert sorted(Reader(tmp_path / "a.log*").poll()) == ["new", "old"]
+    assert TailReader(tmp_path / "a.log").poll() == ["new"]
+    assert sorted(TailReader(tmp_path / "a.log*").poll()) == ["new", "old"]
 
 
 def test_a_generation_that_came_and_went_between_two_polls_is_read_where_it_lies_now(tmp_path: Path) -> None:
     log = tmp_path / "a.log"
     log.write_text("one\n")
-    reader = Reader(log)
+    reader = TailReader(log)
     assert reader.poll() == ["one"]
     log.rename(tmp_path / "a.log.2")
     (tmp_path / "a.log.1").write_text("two\n")
@@ -143,67 +110,10 @@ def test_a_generation_that_came_and_went_between_two_polls_is_read_where_it_lies
     assert reader.poll() == ["two", "three"]
 
 
-def test_a_partial_last_line_waits(tmp_path: Path) -> None:
-    log = tmp_path / "a.log"
-    log.write_text("one\ntw")
-    reader = Reader(log)
-    assert reader.poll() == ["one"]
-    assert reader.poll() == []
-    with log.open("a") as file:
-        file.write("o\n")
-    reader.crash()
-    assert reader.poll() == ["two"]
-
-
-def test_the_partial_last_line_of_a_deleted_file_comes_at_its_end(tmp_path: Path) -> None:
-    log = tmp_path / "a.log"
-    log.write_text("one\ntwo")
-    reader = Reader(log)
-    reader.poll()
-    log.unlink()
-    assert reader.poll() == []
-    reader.now += DELETED_IDLE
-    assert reader.poll() == ["two"]
-
-
-def test_a_line_that_is_too_long_is_cut_and_counted_and_the_next_one_is_whole(tmp_path: Path) -> None:
-    log = tmp_path / "a.log"
-    log.write_text("a" * (BLOCK_BYTES * 2) + "\n" + "b" * (MAX_RECORD_BYTES + 1) + "\nshort\n")
-    reader = Reader(log)
-    assert [(line[0], len(line)) for line in reader.poll()] == [
-        ("a", MAX_RECORD_BYTES),
-        ("b", MAX_RECORD_BYTES),
-        ("s", 5),
-    ]
-    assert reader.tail.cut == 2
-
-
-def test_lines_that_a_start_pattern_holds_together_are_one_record(tmp_path: Path) -> None:
-    log = tmp_path / "a.log"
-    log.write_text("1 failed\n  at x\n  at y\n2 fine\n3 failed\n  at z\n")
-    reader = Reader(log, multiline=compile_start(r"\d"))
-    assert reader.poll() == ["1 failed\n  at x\n  at y", "2 fine"]
-    with log.open("a") as file:
-        file.write("  at w\n")
-    assert reader.poll() == []
-    reader.now += MULTILINE_WAIT
-    assert reader.poll() == ["3 failed\n  at z\n  at w"]
-
-
-def test_a_backlog_comes_in_bounded_polls(tmp_path: Path) -> None:
-    lines = [f"{number:07d}" for number in range(100_000)]
-    (tmp_path / "a.log").write_text("\n".join(lines) + "\n")
-    reader = Reader(tmp_path / "a.log", max_poll_bytes=300_000)
-    assert len(reader.poll()) < 80_000
-    assert reader.tail.more
-    reader.drain()
-    assert reader.lines == lines
-
-
 def test_a_copy_that_the_glob_matches_counts_nothing_twice(tmp_path: Path) -> None:
     log = tmp_path / "a.log"
     log.write_text("one\n")
-    reader = Reader(tmp_path / "a.log*")
+    reader = TailReader(tmp_path / "a.log*")
     reader.poll()
     shutil.copy(log, tmp_path / "a.log.bak")
     shutil.copy(log, tmp_path / "a.log.copy")
@@ -217,7 +127,7 @@ def test_a_copy_that_the_glob_matches_counts_nothing_twice(tmp_path: Path) -> No
 def test_a_new_file_under_the_old_name_is_new_even_if_it_begins_like_the_old_one(tmp_path: Path) -> None:
     log = tmp_path / "a.log"
     log.write_text("banner\n")
-    reader = Reader(tmp_path / "a.log*")
+    reader = TailReader(tmp_path / "a.log*")
     assert reader.poll() == ["banner"]
     log.rename(tmp_path / "a.log.1")
     log.write_text("banner\n")
@@ -227,7 +137,7 @@ def test_a_new_file_under_the_old_name_is_new_even_if_it_begins_like_the_old_one
 def test_an_inode_that_was_used_again_while_nobody_looked_is_another_file(tmp_path: Path) -> None:
     log = tmp_path / "a.log"
     log.write_text("one\ntwo\nthree\n")
-    reader = Reader(log)
+    reader = TailReader(log)
     reader.poll()
     reader.tail.close()
     state = reader.tail.state()
@@ -238,21 +148,12 @@ def test_an_inode_that_was_used_again_while_nobody_looked_is_another_file(tmp_pa
     assert reader.poll() == ["four", "five", "six", "seven"]
 
 
-def test_zeros_before_the_first_line_are_no_part_of_it(tmp_path: Path) -> None:
-    """A server that does not append writes on at its old place after copytruncate: the file begins with a hole."""
-    log = tmp_path / "a.log"
-    with log.open("wb") as file:
-        file.seek(5000)
-        file.write(b"line\n")
-    assert Reader(log).poll() == ["line"]
-
-
 def test_what_is_no_file_is_left_alone(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.log")
     (tmp_path / "b.log").mkdir()
     (tmp_path / "c.log").symlink_to("c.log")
     (tmp_path / "d.log").write_bytes(b"\xff\xfe\n")
-    reader = Reader(tmp_path / "*.log")
+    reader = TailReader(tmp_path / "*.log")
     reader.now = 1
     assert [record for chunk in reader.tail.poll(1.0) for _, record in chunk.records()] == [b"\xff\xfe"]
 
@@ -270,7 +171,7 @@ def test_a_file_that_one_listing_missed_is_not_new_in_the_next(tmp_path: Path, m
     """As a rotation in the middle of a listing has it."""
     log = tmp_path / "a.log"
     log.write_text("one\n")
-    reader = Reader(tmp_path / "a.log*")
+    reader = TailReader(tmp_path / "a.log*")
     reader.poll()
     log.unlink()
     with gzip.open(tmp_path / "a.log.1.gz", "wb") as file:
@@ -288,7 +189,7 @@ def test_a_file_that_one_listing_missed_is_not_new_in_the_next(tmp_path: Path, m
 def test_a_hundred_rotations_under_a_writer_of_5000_lines_a_second(tmp_path: Path, kind: str) -> None:
     """In real time: a thread writes and rotates while another polls, never more seldom than every tenth rotation."""
     writer = rotation.Writer(tmp_path / "access.log")
-    reader = Reader(tmp_path / "access.log*")
+    reader = TailReader(tmp_path / "access.log*")
     reader.poll()
     stop = threading.Event()
 
