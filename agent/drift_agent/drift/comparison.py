@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -17,6 +18,10 @@ from drift_agent.image.manifest import Manifest
 from drift_agent.model import Change
 
 CACHE: Final = "stat.cache"
+
+MANIFEST: Final = "manifest"
+"""The kind of the manifest itself, as an item that is sealed: no digest of it that is shipped covers what it says of
+sealed items, so who edits it there must be seen here."""
 
 
 class Comparison(Protocol):
@@ -70,7 +75,10 @@ class ImageComparison:
 
     def tree(self, progress: Callable[[int], None], pace: Pace, *, rehash: bool) -> CheckResult:
         """Looks at everything."""
-        return check_tree(self._root, self._manifest, cache=self._cache, rehash=rehash, progress=progress, pace=pace)
+        result = check_tree(self._root, self._manifest, cache=self._cache, rehash=rehash, progress=progress, pace=pace)
+        itself = {"sha256": self._manifest.file_digest()}
+        path = os.path.abspath(self._manifest.path)
+        return replace(result, changes=[*result.changes, Change(MANIFEST, path, "added", "sealed", "high", {}, itself)])
 
     def paths(self, paths: Collection[str], trees: Collection[str]) -> CheckResult:
         """Looks at these alone."""

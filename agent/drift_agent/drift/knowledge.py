@@ -6,11 +6,15 @@ A look goes through the seal (what first boot may set once) and the ledger (what
 import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 from drift_agent.drift import seal
 from drift_agent.drift.ledger import Ledger, advance, is_empty
 from drift_agent.drift.state import Delta, Key, Memory, StateStore
 from drift_agent.model import Change, ChangeKind, Unreadable
+
+_ALLOWED: Final = frozenset({("socket", "removed"), ("manifest", "added")})
+"""What may differ from the seal: a service may stop; and a seal of older versions does not hold the manifest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,7 @@ class Knowledge:
             found |= {
                 key: change
                 for key, change in seal.compare(self._seal, seen, in_scope).items()
-                if (change.kind, change.change) != ("socket", "removed")  # a service may stop
+                if (change.kind, change.change) not in _ALLOWED
             }
         self.ledger, moved = advance(self.ledger, found, in_scope, now, latch=bool(memory.sealed))
         if is_empty(moved):

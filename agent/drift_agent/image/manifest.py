@@ -4,6 +4,7 @@ The file is its own index: one item is found by bisecting it, and memory does no
 mapped: whoever cuts a mapped file short would end the agent with SIGBUS.
 """
 
+import hashlib
 import os
 from collections.abc import Iterator
 from typing import Final, Self
@@ -106,6 +107,17 @@ class Manifest:
                 raise ManifestError(f"{self.path}: was cut short while it was read")
             position += len(block)
             yield block
+
+    def file_digest(self) -> str:
+        """Hex SHA-256 of the whole file as it stands now, its header and all that the digest there leaves out.
+
+        Raises:
+            ManifestError: as `blocks`.
+        """
+        total = hashlib.sha256()
+        for block in self.blocks(0):
+            total.update(block)
+        return total.hexdigest()
 
     def lines_below(self, key: str) -> Iterator[bytes]:
         """The raw lines of the file `key` and of everything below it."""

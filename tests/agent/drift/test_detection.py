@@ -212,6 +212,18 @@ def test_a_manifest_that_is_taken_away_is_unverified(tmp_path: Path, machine: Ma
 
 
 @pytest.mark.usefixtures("unhurried")
+def test_a_manifest_that_is_edited_after_the_seal_is_drift(tmp_path: Path, machine: Machine) -> None:
+    """Its header's digest says nothing of sealed items, nor of the hostname: who edits those must be seen too."""
+    path = tmp_path / "manifest.jsonl"
+    edited = path.read_bytes().replace(b'"hostname":""', b'"hostname":"x"')
+    machine.end()
+    path.write_bytes(edited)
+    machine.start()
+    machine.wait_for_items((str(path), "modified"))
+    assert machine.last("observed") == machine.last("manifest") != ""
+    assert machine.last("state") == "drifted"
+
+
 def test_a_change_is_in_the_spool_as_soon_as_it_happens(machine: Machine, tmp_path: Path) -> None:
     """One write after the other, with no scan and no report due for minutes; `benchmarks/detect.py` has the figures."""
     outputs = [OutputOptions(url="http://127.0.0.1:9")]

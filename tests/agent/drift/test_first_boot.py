@@ -164,7 +164,10 @@ INTRUSIONS: dict[str, tuple[Callable[[Path], object], tuple[str, str]]] = {
         ("user", "eve"),
     ),
     "second root": (lambda root: append(root, "etc/passwd", "toor:x:0:0::/:/bin/sh\n"), ("user", "toor")),
-    "password for root": (lambda root: append(root, "etc/shadow", "root:$6$x:1::::::\n"), ("user", "root")),
+    "password for root": (
+        lambda root: (root / "etc/shadow").write_text("root:$6$x:1::::::\n" + SHADOW),
+        ("user", "root"),
+    ),
     "member of sudo": (
         lambda root: (root / "etc/group").write_text(GROUP.replace(":27:", ":27:daemon")),
         ("group", "sudo"),
