@@ -53,6 +53,7 @@ def make(options: NginxOptions, _: Context) -> Gatherer:
     import requests  # only here: it is 16 MB
 
     session = requests.Session()
+    session.trust_env = False  # no proxy and no .netrc between us and our own machine
 
     def fetch(url: str) -> bytes:
         with session.get(url, timeout=_TIMEOUT, stream=True, allow_redirects=False) as answer:
@@ -66,6 +67,11 @@ def make(options: NginxOptions, _: Context) -> Gatherer:
             port = str(parts.port or (443 if parts.scheme == "https" else 80))
             try:
                 values = parse_status(fetch(url))
+            except (requests.ConnectionError, requests.Timeout):  # its text is a chain of representations
+                problems.append(
+                    f"{url}: nothing answers there; give the address of stub_status in [metrics.nginx] urls"
+                )
+                continue
             except (OSError, ValueError) as error:  # every error of requests is an OSError
                 problems.append(f"{url}: {error}")
                 continue

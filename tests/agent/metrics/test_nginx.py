@@ -12,6 +12,7 @@ from drift_agent.config_file import read_options
 from drift_agent.errors import ConfigError
 from drift_agent.metrics.nginx import NginxOptions, parse_status
 from http_stub import answering
+from servers import free_port
 from waiting import PATIENCE
 
 PAGE = (
@@ -48,6 +49,15 @@ def test_one_server_that_fails_is_said_and_takes_no_other_with_it() -> None:
         assert next(points).fields == VALUES
         with pytest.raises(OSError, match="404 Client Error"):
             next(points)
+
+
+def test_where_nothing_answers_is_said_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # ours is no page to go through a proxy for
+    url = f"http://127.0.0.1:{free_port()}/status"
+    with pytest.raises(OSError, match=rf"^{url}: nothing answers there; give the address of stub_status in [^;]*$"):
+        host_trees.gather(host_trees.make("nginx", urls=(url,)))
+    with serving(200, PAGE) as good:
+        assert host_trees.gather(host_trees.make("nginx", urls=(good,)))
 
 
 def test_an_answer_that_is_no_such_page_is_said() -> None:
