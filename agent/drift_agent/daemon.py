@@ -2,15 +2,14 @@
 
 import logging
 import os
-import signal
 import sys
-from types import FrameType
 
 from drift_agent.agent import Agent
 from drift_agent.clock import SystemClock
 from drift_agent.config_file import load, require_outputs
 from drift_agent.errors import EXIT_USAGE, DriftlineError
 from drift_agent.metrics import METRIC_OPTIONS
+from drift_agent.signals import calling_on_signals
 from drift_agent.systemd import Notifier
 
 
@@ -33,13 +32,8 @@ def main(arguments: list[str]) -> int:
         config = load(arguments[0], os.environ, METRIC_OPTIONS)
         require_outputs(config)
         agent = Agent(config, SystemClock(), Notifier())
-
-        def end(_signal: int, _frame: FrameType | None) -> None:
-            agent.stop.set()
-
-        signal.signal(signal.SIGTERM, end)
-        signal.signal(signal.SIGINT, end)
-        return agent.run()
+        with calling_on_signals(agent.stop.set):
+            return agent.run()
     except DriftlineError as error:
         sys.stderr.write(f"drift-agent: {error}\n")
         return error.exit_code

@@ -2,7 +2,6 @@
 
 import os
 import resource
-import signal
 import sys
 from typing import Annotated, Final
 
@@ -10,6 +9,7 @@ import typer
 
 from drift_agent.cli.common import EPILOG
 from drift_agent.errors import EXIT_OK, ConfigError
+from drift_agent.signals import calling_on_signals
 from drift_agent.text import shown
 from drift_agent.units import parse_duration
 from drift_collector.cli.options import ManifestsOption, PublicKeyOption, trust
@@ -61,10 +61,8 @@ def serve(
         tls=(tls_cert, tls_key) if tls_cert else None,
     )
     collector = Collector(options, trusted=trust(manifests, public), on_fault=_say)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: collector.stopped.set())
     _allow_many_connections()
-    with collector:
+    with calling_on_signals(collector.stopped.set), collector:
         _say(f"serving on {collector.url}, store {options.database}; ctrl-C ends it")
         if collector.tokens_demanded:
             _say("tokens are demanded: `drift token add --write` and `--read` make them")

@@ -1,10 +1,12 @@
 """`drift up`: collector and agent on this machine, without any configuration."""
 
 import os
+from threading import Event
 
 import typer
 
 from drift_agent.cli.common import EPILOG, console
+from drift_agent.signals import calling_on_signals
 
 
 def register(app: typer.Typer) -> None:
@@ -14,8 +16,9 @@ def register(app: typer.Typer) -> None:
 
 def up() -> None:
     """Watches this machine: bakes its /etc as the image, runs collector and agent, shows a live table."""
-    from drift_collector.local.up import Home, ended_by_signals
+    from drift_collector.local.up import Home
     from drift_collector.local.up import up as run_up
 
-    with ended_by_signals() as stop:
+    stop = Event()
+    with calling_on_signals(stop.set):
         run_up(Home.of(os.environ), console(), stop)

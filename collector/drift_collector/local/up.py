@@ -1,14 +1,12 @@
 """`drift up`: this machine as a fleet of one, without any configuration."""
 
-import signal
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from types import FrameType
 from typing import Final
 
 from rich.console import Console, Group, RenderableType
@@ -118,19 +116,3 @@ def _picture(fleet: Fleet, console: Console) -> RenderableType:
     if not fleet.verdicts:
         return Text("waiting for the agent's first report …", style="dim")
     return Group(instances_table(fleet.verdicts, time.time_ns(), console.width), Text(), *footer(fleet))
-
-
-@contextmanager
-def ended_by_signals() -> Iterator[Event]:
-    """An event that ctrl-C and SIGTERM set, while this is entered: their normal end is ours."""
-    stop = Event()
-
-    def end(_signal: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
