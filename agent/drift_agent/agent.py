@@ -52,7 +52,7 @@ DRAIN_SECONDS: Final = 10.0
 
 
 class Agent:
-    """One agent of one machine. `run` belongs to one thread; `stop` may be set from any, but not by a signal handler."""
+    """One agent of one machine. `run` belongs to one thread; `stop` may be set from any, by no signal handler."""
 
     def __init__(self, config: Config, clock: Clock, notifier: Notifier) -> None:
         self.stop = Event()
