@@ -14,6 +14,14 @@ from drift_agent.line_protocol import parse
 from drift_agent.model import Point
 from stub_influx import StubInflux, answer, silence
 from trees import bake_tree, make_tree
+from waiting import PATIENCE
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is given up because this machine is busy: a test that is about that says so."""
+    for name in ("GLANCE_SECONDS", "PATIENCE_SECONDS", "DRAIN_SECONDS"):
+        monkeypatch.setattr(sample, name, PATIENCE)
 
 
 @pytest.fixture
@@ -151,6 +159,6 @@ class TestSending:
         assert "not everything could be sent" in ended.out
         with StubInflux() as server:
             write_config(tmp_path, server.url)
-            monkeypatch.undo()
+            monkeypatch.setattr(sample, "DRAIN_SECONDS", PATIENCE)
             assert tried("once").code == 0
             assert len([line for line in server.stored if line.startswith("drift,")]) >= 2
