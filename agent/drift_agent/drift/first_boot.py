@@ -45,11 +45,19 @@ def is_over(root: str, system_state: Callable[[], str] | None = None) -> bool:
 def booted_at(now: int) -> int:
     """When this machine booted (Unix ns): its first process began then, in a container too; `now` where nobody says."""
     try:
-        with open("/proc/1/stat", encoding="ascii", errors="replace") as file:
-            began = int(file.read(4096).rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
-        return now - round((time.clock_gettime(time.CLOCK_BOOTTIME) - began) * 1e9)
-    except (OSError, ValueError, IndexError, AttributeError):  # the last: there is no such clock
+        up = time.clock_gettime(time.CLOCK_BOOTTIME)
+    except (OSError, AttributeError):  # another system has no such clock
         return now
+    return now - round((up - _first_process_began()) * 1e9)
+
+
+def _first_process_began() -> float:
+    """Seconds after the kernel; 0 where that is hidden (`hidepid`): of a machine it is next to nothing."""
+    try:
+        with open("/proc/1/stat", encoding="ascii", errors="replace") as file:
+            return int(file.read(4096).rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 def cloud_init_is_done(root: str) -> bool:

@@ -5,7 +5,6 @@ auth.log or secure, the log of the session-manager agent. A login is an item of 
 `user@source`, and is never taken back.
 """
 
-import fnmatch
 import os
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,16 +19,9 @@ from drift_agent.drift.first_boot import booted_at
 from drift_agent.drift.login_databases import TABLES, LoginDatabase
 from drift_agent.drift.login_journal import FOLDERS, Journal, RunJournal, run_journalctl
 from drift_agent.drift.login_journal import unreadable as unreadable_journal
-from drift_agent.drift.login_messages import SESSION_MANAGER, parse_auth_line, parse_session_line
-from drift_agent.drift.login_records import (
-    CONSOLE,
-    SECOND,
-    Login,
-    address_of,
-    parse_session,
-    parse_utmp,
-    record_size,
-)
+from drift_agent.drift.login_messages import parse_auth_line, parse_session_line
+from drift_agent.drift.login_records import SECOND, Login, parse_session, parse_utmp, record_size
+from drift_agent.drift.login_register import Earliest, Register, key_of
 from drift_agent.drift.poller import Poller
 from drift_agent.drift.tail import Tail
 from drift_agent.errors import InputError
@@ -47,12 +39,6 @@ SESSIONS: Final = "run/systemd/sessions"
 
 LAST_SECOND: Final = 253_402_300_799
 """The last that a date can show: a record may claim any."""
-
-SAME_LOGIN_NS: Final = 60 * SECOND
-"""Within which a login from an address and one of the same user from a name are one."""
-
-MAX_KEYS: Final = 1_000
-"""So many are told; a host where more came from more places is no less tainted."""
 
 MAX_UTMP_BYTES: Final = 16 << 20
 MAX_SESSION_BYTES: Final = 1 << 16
@@ -88,7 +74,6 @@ class Logins:
         self._root = root
         self._clock = clock
         self._since = since
-        self._allowed = tuple(allowed)
         self._machine = machine or os.uname().machine
         self._booted = booted or (booted_at if runs else lambda _: since)
         run = run_journal or (run_journalctl if runs else None)
@@ -98,8 +83,7 @@ class Logins:
         self._session = Tail(os.path.join(root, SESSION_LOG))
         self._databases = [LoginDatabase(root, table) for table in TABLES]
         self._looked = 0
-        self._before: list[Login] = []
-        self._told: set[str] = set()
+        self._register = Register(allowed)
 
     def look(self, stop: Event) -> LoginAnswer:
         """Asks every source once; `stop` ends what takes long."""
@@ -107,18 +91,17 @@ class Logins:
         # A clock that was ahead at first boot, and was set back: this boot is not before the first all the same.
         since = min(self._since, self._booted(now))
         local = datetime.fromtimestamp(now / SECOND)  # noqa: DTZ006  logs are in this machine's zone, whatever it is
-        found: list[Login] = []
-        logged: list[Login] = []
+        found, logged = Earliest(since), Earliest(since)
         unreadable: list[Unreadable] = []
         for path, gather in self._sources(since, now, local, stop):
             try:
-                (logged if path in AUTH_LOGS else found).extend(gather())
+                (logged if path in AUTH_LOGS else found).take(gather())
             except (OSError, InputError) as error:
                 problem = (error.strerror if isinstance(error, OSError) else str(error)) or "cannot be read"
                 unreadable.append(Unreadable(LOGIN, f"/{path}", problem))
-        found += self._ask_journal(since, logged, stop, unreadable)
+        found.take(self._ask_journal(since, logged.by_time(), stop, unreadable))
         self._looked = now
-        return self._changes(login for login in found if login.at >= since), unreadable
+        return [_change(login) for login in self._register.news(found.by_time())], unreadable
 
     def _sources(self, since: int, now: int, local: datetime, stop: Event) -> Iterator[tuple[str, Gather]]:
         yield UTMP, self._standing
@@ -152,7 +135,7 @@ class Logins:
     def _ask_journal(
         self, since: int, logged: Sequence[Login], stop: Event, unreadable: list[Unreadable]
     ) -> list[Login]:
-        """The journal's logins, and those of `logged` that it cannot know of.
+        """The journal's logins, and those of `logged` (the earliest first) that it cannot know of.
 
         Every user may write to auth.log what sshd would: only where no journal says who wrote is it believed.
         """
@@ -167,52 +150,14 @@ class Logins:
         if entries is None or problem:
             return [*(entries or ()), *logged]
         # What was appended since the last look was written since then, whatever its stamp says.
-        old = sorted((login for login in logged if login.at >= since), key=lambda login: login.at)
         journal, looked = self._journal, self._looked
-        reached = bisect_left(old, True, key=lambda login: journal.reaches(max(login.at, looked), stop))
-        return [*entries, *old[:reached]]
-
-    def _changes(self, logins: Iterable[Login]) -> list[Change]:
-        found = sorted(logins, key=lambda login: login.at)
-        addressed = [login for login in found if address_of(login.source)]
-        times = _times_by_user([*self._before, *addressed])
-        self._before = addressed[-MAX_KEYS:]
-        fresh: dict[str, Login] = {}
-        for login in found:
-            key = f"{login.user}@{login.source}"
-            if key in self._told or len(self._told) >= MAX_KEYS or self._may_come(login.user):
-                continue
-            if _is_from_a_name(login) and _is_near(login.at, times.get(login.user, [])):
-                continue
-            self._told.add(key)
-            fresh[key] = login
-        return [_change(key, login) for key, login in fresh.items()]
-
-    def _may_come(self, user: str) -> bool:
-        return any(fnmatch.fnmatchcase(user, pattern) for pattern in self._allowed)
+        reached = bisect_left(logged, True, key=lambda login: journal.reaches(max(login.at, looked), stop))
+        return [*entries, *logged[:reached]]
 
 
-def _is_from_a_name(login: Login) -> bool:
-    """A host's, or that of a service whose messages do not say from where: other records have the address."""
-    return login.source not in (CONSOLE, SESSION_MANAGER) and address_of(login.source) is None
-
-
-def _times_by_user(logins: Iterable[Login]) -> dict[str, list[int]]:
-    times: dict[str, list[int]] = {}
-    for login in logins:
-        times.setdefault(login.user, []).append(login.at)
-    return {user: sorted(each) for user, each in times.items()}
-
-
-def _is_near(at: int, times: Sequence[int]) -> bool:
-    """Whether one of the sorted `times` is within `SAME_LOGIN_NS`."""
-    next_one = bisect_left(times, at - SAME_LOGIN_NS)
-    return next_one < len(times) and times[next_one] <= at + SAME_LOGIN_NS
-
-
-def _change(key: str, login: Login) -> Change:
+def _change(login: Login) -> Change:
     at = datetime.fromtimestamp(min(login.at // SECOND, LAST_SECOND), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return Change(LOGIN, key, "added", severity="high", actual={"via": login.via, "at": at})
+    return Change(LOGIN, key_of(login), "added", severity="high", actual={"via": login.via, "at": at})
 
 
 def _parse(tail: Tail, parse: Callable[[bytes], Login | None], stop: Event) -> Iterator[Login]:
