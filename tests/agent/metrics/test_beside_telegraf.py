@@ -16,6 +16,7 @@ from drift_agent.metrics import METRIC_NAMES
 from drift_agent.metrics.runner import Runner
 from drift_agent.model import Point
 from telegraf_schema import GO_ALONE, NOT_OURS, OURS_ALONE
+from waiting import PATIENCE
 
 SECONDS: Final = 4
 INPUTS: Final = (
@@ -74,7 +75,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Values, Values]:
     runner = Runner(options, 1.0, SystemClock())
     ours: list[Point] = []
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while not (folder / "out").exists() or len(set(_times(folder / "out"))) < SECONDS:
             assert telegraf.poll() is None
             assert time.monotonic() < deadline
