@@ -210,6 +210,8 @@ def _validate(reader: _Reader, config: Config) -> None:
             raise reader.error("outputs", index, "token_file", "stands beside token: keep one of them")
         if bool(output.username) != bool(output.password_file):
             raise reader.error("outputs", index, "username", "and password_file go together")
+        if output.key_file and not output.cert_file:
+            raise reader.error("outputs", index, "key_file", "stands alone: cert_file must name its certificate")
     labels = [output.label for output in config.outputs]
     for index, label in enumerate(labels):
         if label in labels[:index]:

@@ -111,6 +111,7 @@ from = "end"
         ('[[outputs]]\nurl = "http://a"\nlanes = ["logz"]', "may hold drift, logs, metrics"),
         ('[[outputs]]\nurl = "http://a"\n[[outputs]]\nurl = "http://a"', "two outputs are called 'a'"),
         ('[[outputs]]\nurl = "http://a"\nusername = "u"', "username and password_file go together"),
+        ('[[outputs]]\nurl = "https://a"\nkey_file = "/k"', "line 3: outputs[0].key_file stands alone"),
         ('[metrics]\nenable = ["nginks"]', "line 2: metrics.enable 'nginks' is no metric; did you mean 'nginx'?"),
         ("[metrics.disk]\nfoo = 1", "line 2: metrics.disk.foo is not a key here"),
         ("[metrics]\ndisk = 1", "metrics.disk must be a table: write [metrics.disk]"),

@@ -144,12 +144,24 @@ _PLAIN: Final = (
 )
 
 
+_TLS: Final = (
+    ("WRONG_VERSION_NUMBER", "it speaks no TLS: write http:// in url"),
+    ("NO_CERTIFICATE_OR_CRL_FOUND", "ca_file holds no certificate"),
+    ("KEY_VALUES_MISMATCH", "key_file does not belong to cert_file"),
+    ("PEM lib", "cert_file or key_file holds no certificate and key in PEM"),
+)
+"""What OpenSSL calls it, and what to do."""
+
+
 def _why(error: BaseException) -> str:
     """The shortest true sentence about a failed exchange; requests wraps the cause several times."""
     causes = list(_causes(error))
     names = {type(cause).__name__ for cause in causes}
     for name, sentence in _PLAIN:
         if name in names:
+            return sentence
+    for mark, sentence in _TLS:
+        if any(isinstance(cause, ssl.SSLError) and mark in str(cause) for cause in causes):
             return sentence
     for cause in causes:
         if isinstance(cause, OSError) and cause.strerror and cause.errno:

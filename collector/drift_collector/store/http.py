@@ -1,5 +1,6 @@
 """What the stores that are asked over HTTP share: one exchange with a deadline, answers read line by line, bounded."""
 
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -48,7 +49,7 @@ class Http:
             ) as response:
                 yield response
         except requests.exceptions.SSLError as error:
-            raise StoreError(f"{self.name}: its certificate cannot be trusted: {_reason(error)}") from None
+            raise StoreError(f"{self.name}: {_tls_reason(error)}") from None
         except requests.exceptions.ConnectTimeout:
             raise StoreError(f"{self.name}: does not answer; check the address, and that it is up") from None
         except requests.exceptions.Timeout:
@@ -106,6 +107,15 @@ def text_of(response: requests.Response, limit: int = 4_000) -> str:
         if len(text) >= limit:
             break
     return bytes(text[:limit]).decode(errors="replace")
+
+
+def _tls_reason(error: Exception) -> str:
+    text = str(error)
+    if "WRONG_VERSION_NUMBER" in text:
+        return "speaks no TLS; write http:// or influxdb://"
+    said = re.search(r"certificate verify failed: ([^(\"']+)", text)
+    why = said.group(1).strip() if said else text[:200]
+    return f"its certificate cannot be trusted: {why}; name its CA in REQUESTS_CA_BUNDLE"
 
 
 def _reason(error: Exception) -> str:

@@ -14,6 +14,7 @@ import pytest
 from drift_agent.config import OutputOptions
 from drift_agent.ship.deadline import Watchdog
 from drift_agent.ship.http import HttpClient, UnreachableError
+from http_stub import answering
 from servers import free_port
 from stub_influx import Reply, StubInflux, answer, drip, drip_body, raw, reset, silence
 from waiting import PATIENCE, wait_until
@@ -225,6 +226,22 @@ def test_a_client_certificate_is_shown(certificates: Path, watchdog: Watchdog) -
         client = HttpClient(shown, watchdog)
         assert client.exchange("POST", "/write", {}, [b"m v=1 1\n"]).status == 204
         client.close()
+
+
+def test_a_mistake_with_certificates_says_which_key_to_look_at(certificates: Path, watchdog: Watchdog) -> None:
+    ca, cert, key = (str(certificates / name) for name in ("ca.pem", "cert.pem", "key.pem"))
+    (certificates / "none").write_text("no certificate")
+    none = str(certificates / "none")
+    with TlsInflux(certificates) as tls, answering(lambda _: (204, b"")) as plain:
+        for options, said in (
+            (OutputOptions(url=f"https://127.0.0.1:{plain}", ca_file=ca), "write http:// in url"),
+            (OutputOptions(url=tls.url, ca_file=none), "ca_file holds no certificate"),
+            (OutputOptions(url=tls.url, ca_file=ca, cert_file=none, key_file=key), "cert_file or key_file holds no"),
+            (OutputOptions(url=tls.url, ca_file=ca, cert_file=ca, key_file=key), "key_file does not belong to cert"),
+            (OutputOptions(url=tls.url, ca_file=ca, cert_file=cert + "x"), "cert.pemx"),
+        ):
+            with pytest.raises(UnreachableError, match=said):
+                HttpClient(options, watchdog).exchange("POST", "/write", {}, [b"m v=1 1\n"])
 
 
 def test_the_deadline_holds_under_tls(certificates: Path, watchdog: Watchdog) -> None:

@@ -18,10 +18,12 @@ import pytest
 import requests
 
 from commands import Commands
+from drift_agent.errors import StoreError
 from drift_agent.image import sign
 from drift_agent.image.manifest import Manifest
 from drift_collector.cli import serve, token
 from drift_collector.report.document import schema
+from drift_collector.store.collector import CollectorStore
 from reports import report
 from servers import free_port
 from stores import lines
@@ -228,6 +230,10 @@ def test_https_with_a_certificate_of_ones_own(tmp_path: Path) -> None:
                 return False
 
         wait_until(answers, what="an answer over TLS")
+        untrusting = CollectorStore(f"https://127.0.0.1:{port}", "")
+        with pytest.raises(StoreError, match="self-signed certificate; name its CA in REQUESTS_CA_BUNDLE"):
+            list(untrusting.newest(0, 1))
+        untrusting.close()
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE) == 0
     finally:

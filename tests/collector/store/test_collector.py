@@ -80,6 +80,14 @@ def test_a_collector_that_is_down(tmp_path: Path) -> None:
         reading("http://nohost.invalid:1")
 
 
+def test_a_collector_that_speaks_no_tls(tmp_path: Path) -> None:
+    with (
+        Collector(Options(str(tmp_path / "store.db"), port=0)) as collector,
+        pytest.raises(StoreError, match="speaks no TLS; write http://"),
+    ):
+        reading(collector.url.replace("http:", "https:"))
+
+
 def test_an_influxdb_is_no_collector(influxd1: Influxd1) -> None:
     with pytest.raises(StoreError, match=r"is no Driftline collector; InfluxDB is influxdb://"):
         reading(influxd1.url)
