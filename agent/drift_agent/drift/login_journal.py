@@ -2,9 +2,9 @@
 
 import os
 import subprocess
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from threading import Event
-from typing import Final
+from typing import Final, NamedTuple
 
 from drift_agent.clock import Clock
 from drift_agent.drift.login_messages import FIELDS, MESSAGES, PROGRAMS, parse_journal_line
@@ -28,8 +28,18 @@ _GREP: Final = (f"--grep={MESSAGES}", "--case-sensitive=true", f"--output-fields
 _INFORMATION: Final = "PRIORITY=6"
 """What sshd says of a login. A journal that keeps only what is graver (`MaxLevelStore`) has none of it."""
 
-RunJournal = Callable[[Sequence[str], Event], Iterable[bytes] | None]
-"""Arguments of journalctl → its lines; None where it cannot be run, refuses, or the event ended it."""
+MAX_COMPLAINT_LENGTH: Final = 200
+
+
+class Answer(NamedTuple):
+    """What journalctl said, and of what it complained: of a damaged file it leaves out."""
+
+    lines: Sequence[bytes]
+    complaint: str = ""
+
+
+RunJournal = Callable[[Sequence[str], Event], Answer | None]
+"""Arguments of journalctl → its answer; None where it cannot be run, refuses, or the event ended it."""
 
 
 class Journal:
@@ -41,19 +51,22 @@ class Journal:
         self._asked: tuple[int, float] | None = None
         self._greps = True
 
-    def logins(self, since: int, stop: Event) -> list[Login] | None:
-        """The logins since `since` (Unix ns) that were not told before (some may be); None where it cannot be asked."""
+    def logins(self, since: int, stop: Event) -> tuple[list[Login], str] | None:
+        """The logins since `since` (Unix ns) that were not told before (some may be), and what was not readable.
+
+        None where it cannot be asked.
+        """
         now, passed = self._clock.time_ns(), self._clock.monotonic()
         start = since if self._asked is None else self._next(since, now, passed)
         arguments = [f"--since=@{start // SECOND}", *(f"--identifier={name}" for name in PROGRAMS), _BY_ROOT]
-        lines = self._run([*arguments, *_GREP], stop) if self._greps else None
-        if lines is None:
-            lines = self._run(arguments, stop)
-            self._greps = self._greps and lines is None  # it may be old, or built without regular expressions
-        if lines is None:
+        answer = self._run([*arguments, *_GREP], stop) if self._greps else None
+        if answer is None:
+            answer = self._run(arguments, stop)
+            self._greps = self._greps and answer is None  # it may be old, or built without regular expressions
+        if answer is None:
             return None
         self._asked = (now, passed)
-        return [login for line in lines if (login := parse_journal_line(line)) is not None]
+        return [login for line in answer.lines if (login := parse_journal_line(line)) is not None], answer.complaint
 
     def _next(self, since: int, now: int, passed: float) -> int:
         before, passed_before = self._asked or (now, passed)
@@ -67,7 +80,8 @@ class Journal:
         Backwards from there: the last line before a time is not always found from the front (systemd 252).
         """
         arguments = [f"--until=@{at // SECOND}", "--reverse", "--lines=1", _INFORMATION, _BY_ROOT]
-        return bool(self._run(arguments, stop))
+        answer = self._run(arguments, stop)
+        return answer is not None and bool(answer.lines)
 
 
 def unreadable(root: str) -> str | None:
@@ -89,7 +103,7 @@ def unreadable(root: str) -> str | None:
     return None
 
 
-def run_journalctl(arguments: Sequence[str], stop: Event) -> Iterable[bytes] | None:
+def run_journalctl(arguments: Sequence[str], stop: Event) -> Answer | None:
     """Runs journalctl for at most `JOURNAL_SECONDS`; its exit code 1 means that nothing matched."""
     command = ["journalctl", "--quiet", "--no-pager", "--output=json", *arguments]
     try:
@@ -104,7 +118,9 @@ def run_journalctl(arguments: Sequence[str], stop: Event) -> Iterable[bytes] | N
                 if stop.is_set():
                     break
                 continue
-            refused = process.returncode not in (0, 1) or complaint.strip()
-            return None if refused else output.splitlines()
+            complaint = complaint.strip()
+            if process.returncode != 0 and (complaint or process.returncode != 1):
+                return None
+            return Answer(output.splitlines(), complaint[:MAX_COMPLAINT_LENGTH].decode("utf-8", "replace"))
         process.kill()
     return None

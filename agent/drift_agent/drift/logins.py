@@ -141,14 +141,17 @@ class Logins:
         """
         if self._journal is None:
             return list(logged)
-        entries = self._journal.logins(since, stop)
+        answer = self._journal.logins(since, stop)
         problem = unreadable_journal(self._root)
-        if entries is None and any(os.path.isdir(os.path.join(self._root, path)) for path in FOLDERS):
+        if answer is not None:
+            problem = problem or answer[1]
+        elif any(os.path.isdir(os.path.join(self._root, path)) for path in FOLDERS):
             problem = problem or "journalctl is not there, refuses, or takes too long"
         if problem:
             unreadable.append(Unreadable(LOGIN, "journal", problem))
-        if entries is None or problem:
-            return [*(entries or ()), *logged]
+        entries = [] if answer is None else answer[0]
+        if answer is None or problem:
+            return [*entries, *logged]
         # What was appended since the last look was written since then, whatever its stamp says.
         journal, looked = self._journal, self._looked
         reached = bisect_left(logged, True, key=lambda login: journal.reaches(max(login.at, looked), stop))

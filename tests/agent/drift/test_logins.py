@@ -17,7 +17,7 @@ import pytest
 
 from drift_agent.drift import login_journal
 from drift_agent.drift.first_boot import booted_at
-from drift_agent.drift.login_journal import run_journalctl
+from drift_agent.drift.login_journal import Answer, run_journalctl
 from drift_agent.drift.login_register import Register
 from drift_agent.drift.logins import Logins
 from fakes import FakeClock
@@ -43,6 +43,7 @@ class Host:
         self.auth = root / "var/log/auth.log"
         self.clock = FakeClock((FIRST_BOOT + 3600) * 10**9)
         self.journal: list[bytes] | None = []
+        self.complaint = ""
         self.begins = 2**62
         self.greps = True
         self.asked: list[Sequence[str]] = []
@@ -57,13 +58,13 @@ class Host:
             machine="x86_64",
         )
 
-    def run_journal(self, arguments: Sequence[str], _: Event) -> Iterable[bytes] | None:
+    def run_journal(self, arguments: Sequence[str], _: Event) -> Answer | None:
         if "--reverse" in arguments:
             (until,) = (argument for argument in arguments if argument.startswith("--until=@"))
-            return [b"{}"] if self.begins <= int(until.removeprefix("--until=@")) else []
+            return Answer([b"{}"] if self.begins <= int(until.removeprefix("--until=@")) else [])
         self.asked.append(arguments)
         refused = not self.greps and any(argument.startswith("--grep") for argument in arguments)
-        return None if refused else self.journal
+        return None if refused or self.journal is None else Answer(self.journal, self.complaint)
 
     def log(self, message: str, *, second: int = 100, uid: str = "0", program: str = "sshd") -> None:
         """An entry of the journal."""
@@ -395,9 +396,40 @@ def test_the_real_journalctl_takes_the_arguments(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(login_journal, "JOURNAL_SECONDS", 10 * PATIENCE)  # of however large a journal this machine has
     host = Host(tmp_path)
     host.told()
-    lines = run_journalctl(host.asked[0], Event())
-    assert (lines is None) == (shutil.which("journalctl") is None)
-    assert all(line.startswith(b"{") for line in lines or ())
+    answer = run_journalctl(host.asked[0], Event())
+    assert (answer is None) == (shutil.which("journalctl") is None)
+    assert all(line.startswith(b"{") for line in (answer.lines if answer else ()))
+
+
+def test_of_a_damaged_journal_the_rest_counts_and_the_damage_is_said(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    host.begins = FIRST_BOOT
+    host.complaint = "Journal file /var/log/journal/0a1b/user-1000.journal is truncated, ignoring file."
+    host.log("Accepted publickey for admin from 203.0.113.7 port 50122 ssh2: x")
+    host.auth.write_text(accepted(10, "eve"))
+    changes, unreadable = host.logins.look(Event())
+    assert [change.key for change in changes] == ["eve@203.0.113.7", "admin@203.0.113.7"]
+    assert [(one.key, one.error) for one in unreadable] == [("journal", host.complaint)]
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("echo '{}'", Answer([b"{}"])),
+        ("echo '{}'; echo truncated >&2", Answer([b"{}"], "truncated")),
+        ("exit 1", Answer([])),
+        ("echo unknown option >&2; exit 1", None),
+        ("exit 2", None),
+    ],
+)
+def test_what_journalctl_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, expected: Answer | None
+) -> None:
+    program = tmp_path / "journalctl"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert run_journalctl([], Event()) == expected
 
 
 def test_a_journalctl_that_hangs_is_ended_with_us(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,16 +96,17 @@ def machine(root: Path, tmp_path: Path) -> Iterator[Machine]:
     ]  # fmt: skip
     with (tmp_path / "log").open("wb") as output:
         container = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
-        try:
-            wait_until(lambda: bool(psutil.Process(container.pid).children()), what="the machine's first process")
-            found = Machine(root, psutil.Process(container.pid).children()[0].pid)
-            wait_until(found.runs, what="a machine that people can come to")
-            yield found
-            container.terminate()
-            container.wait(PATIENCE)
-        finally:
-            container.kill()
-            container.wait()
+    try:
+        wait_until(lambda: bool(psutil.Process(container.pid).children()), what="the machine's first process")
+        (first,) = psutil.Process(container.pid).children()
+        found = Machine(root, first.pid)
+        wait_until(found.runs, what="a machine that people can come to")
+        yield found
+        first.kill()  # and with it everything that runs there
+        container.wait(PATIENCE)
+    finally:
+        container.kill()
+        container.wait()
 
 
 def test_each_who_came_is_one_login_and_nobody_else_is(machine: Machine) -> None:
