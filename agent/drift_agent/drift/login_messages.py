@@ -13,6 +13,7 @@ from drift_agent.drift.login_records import (
     CONSOLE,
     LOCAL_SERVICES,
     NAMED_SERVICES,
+    NO_ADDRESS,
     SECOND,
     Login,
     address_of,
@@ -67,7 +68,7 @@ def parse_message(identifier: str, message: str, at: int) -> Login | None:
 
 
 def _from_network(user: str, host: str, at: int) -> Login:
-    return Login(user, address_of(host) or host, "ssh", at)
+    return Login(user, CONSOLE if host == NO_ADDRESS else address_of(host) or host, "ssh", at)
 
 
 # ----------------------------------------------------------------------------------------- auth.log, secure

@@ -57,6 +57,9 @@ def address_of(text: str) -> str | None:
 _NO_TERMINAL: Final = ("ftpd", "vsftpd", "ppp", "smb/")
 """Lines of programs that count their own sessions in utmp, which are no logins to the machine."""
 
+NO_ADDRESS: Final = "UNKNOWN"
+"""What sshd says of who came through a socket of this machine, or of its hypervisor: as local as a serial line."""
+
 _WINDOW: Final = re.compile(r"tmux\(\d+\)\.%\d+|.*:S\.\d+")
 """What tmux and screen write as a host: a window of somebody who has come in already."""
 
@@ -70,7 +73,7 @@ def source_of(host: str, line: str) -> str | None:
     if _WINDOW.fullmatch(host) or not line or line.startswith(_NO_TERMINAL):
         return None
     address = address_of(host)
-    if address is None and (not host or host.startswith(":")):  # nothing, or a display of this machine
+    if address is None and (host in ("", NO_ADDRESS) or host.startswith(":")):  # the last is a display of this machine
         return CONSOLE
     return address or host
 
@@ -118,9 +121,9 @@ def _address(raw: bytes) -> str | None:
 
 
 def _via(service: str, source: str) -> str:
-    if source == CONSOLE:
-        return "console"
-    return {"sshd": "ssh", "": "terminal"}.get(service, service)
+    if service == "sshd":
+        return "ssh"
+    return "console" if source == CONSOLE else service or "terminal"
 
 
 # ------------------------------------------------------------------------------- logind, wtmpdb, lastlog2
@@ -144,5 +147,5 @@ def of_service(service: str, user: str, host: str, line: str, at: int) -> Login 
     """The login that a record tells of which PAM's modules wrote; `service` is empty where sshd wrote it itself."""
     if not user or not (service == "" or is_login_service(service)):
         return None
-    source = source_of(host, line or ("ssh" if service == "sshd" and host else ""))
+    source = source_of(host, line or ("ssh" if service == "sshd" else ""))
     return Login(user, source, _via(service, source), at) if source is not None else None

@@ -51,7 +51,7 @@ PUBLIC_KEY = "with ssh-ed25519 key SHA256:abc from"
         ("sshd-session", "Accepted password for root from 2001:DB8::07 port 22 ssh2", ("root", "2001:db8::7", "ssh")),
         ("sshd", "Accepted password for root from ::ffff:203.0.113.7 port 22 ssh2", ("root", "203.0.113.7", "ssh")),
         ("sshd", "Accepted password for EXAMPLE\\jane doe from ::1 port 22 ssh2", ("EXAMPLE\\jane doe", "::1", "ssh")),
-        ("sshd", "Accepted publickey for a from UNKNOWN port 65535 ssh2: x", ("a", "UNKNOWN", "ssh")),
+        ("sshd", "Accepted publickey for a from UNKNOWN port 65535 ssh2: x", ("a", "console", "ssh")),
         ("sshd", "Failed password for root from 203.0.113.7 port 22 ssh2", None),
         ("sshd", "Invalid user Accepted password for root from 1.2.3.4 port 22 from 5.6.7.8", None),
         ("sshd", "pam_unix(sshd:session): session opened for user root(uid=0) by (uid=0)", None),

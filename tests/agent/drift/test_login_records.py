@@ -53,6 +53,7 @@ def test_records_of_both_layouts(machine: str, size: int) -> None:
         ("::1", "pts/0", "::1"),
         ("203.0.113.7 via mosh [1234]", "pts/1", "203.0.113.7"),
         ("bastion.example.com", "pts/0", "bastion.example.com"),
+        ("UNKNOWN", "pts/0", "console"),
         ("", "tty1", "console"),
         ("", "ttyS0", "console"),
         ("", "pts/0", "console"),
@@ -88,6 +89,8 @@ def test_a_mapped_address_is_the_one_that_it_maps() -> None:
     ("service", "host", "line", "expected"),
     [
         ("sshd", "203.0.113.7", "ssh", ("203.0.113.7", "ssh")),
+        ("sshd", "", "ssh", ("console", "ssh")),
+        ("sshd", "", "", ("console", "ssh")),
         ("", "203.0.113.7", "pts/1", ("203.0.113.7", "terminal")),
         ("login", "", "tty1", ("console", "console")),
         ("gdm-password", "", "tty2", ("console", "console")),
