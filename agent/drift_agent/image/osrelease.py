@@ -13,9 +13,6 @@ from drift_agent.image.rootfs import RootFiles
 MAX_BYTES: Final = 1 << 20
 
 _PROFILES: Final = {"debian": "debian", "ubuntu": "ubuntu", "amzn": "amazon-linux"}
-_DEFAULT_USER: Final = re.compile(
-    r"^[ \t]+default_user:[ \t]*\n(?:[ \t]+(?!name:).*\n|[ \t]*\n)*[ \t]+name:[ \t]*(\S+)", re.MULTILINE
-)
 _CLOUD_INIT_FILES: Final = ("/usr/bin/cloud-init", "/etc/cloud/cloud.cfg")
 
 
@@ -63,9 +60,21 @@ def default_user(cloud_cfg: str) -> str:
 
     Reads just `system_info: default_user: name:`; the file is YAML, and of that form in every distribution.
     """
-    match = _DEFAULT_USER.search(cloud_cfg)
-    name = match.group(1).strip("\"'") if match else ""
-    return name if re.fullmatch(r"[a-z_][a-z0-9_.-]{0,31}", name) else ""
+    above = -1
+    for line in cloud_cfg.splitlines():
+        text = line.strip()
+        indent = len(line) - len(line.lstrip())
+        if not text or text.startswith("#"):
+            continue
+        if above >= 0 and indent <= above:  # the block ends, and has no name
+            return ""
+        key, _, value = text.partition(":")
+        if above < 0 and indent and key == "default_user":
+            above = indent
+        elif above >= 0 and key == "name":
+            name = value.partition(" #")[0].strip().strip("\"'")
+            return name if re.fullmatch(r"[a-z_][a-z0-9_.-]{0,31}", name) else ""
+    return ""
 
 
 def account_rules(root: str) -> tuple[Rule, ...]:

@@ -48,6 +48,16 @@ def test_cloud_init_and_its_account_are_known_where_it_is_installed(tmp_path: Pa
     ]
 
 
+def test_the_account_is_read_in_one_pass_whatever_follows_it() -> None:
+    """Debian's own file, with all that stands behind the account."""
+    behind = "".join(f"       primary{number}:   https://mirror.example/debian\n" for number in range(100))
+    paths = f"   paths:\n      cloud_dir: /var/lib/cloud/\n      name: other\n   package_mirrors:\n{behind}"
+    assert osrelease.default_user(CLOUD_CFG + paths) == "debian"
+    assert osrelease.default_user(CLOUD_CFG.replace("     name: debian\n", "") + paths) == ""
+    assert osrelease.default_user(CLOUD_CFG.replace("name: debian", 'name: "admin" # renamed') + paths) == "admin"
+    assert osrelease.default_user("# default_user:\n#   name: x\ndefault_user:\n  name: top\n") == ""
+
+
 def test_only_what_can_be_a_hostname_is_one(tmp_path: Path) -> None:
     make_tree(tmp_path, {"etc/hostname": "web-1\n"})
     assert osrelease.hostname(str(tmp_path)) == "web-1"
