@@ -17,14 +17,14 @@ from typing import Any, Final, get_args
 
 import typer
 
-from drift_agent import cli as agent_cli
+from drift_agent.cli import program as agent_cli
 from drift_agent.config import AgentOptions, ImageOptions, LogOptions, MetricsOptions, OutputOptions, SpoolOptions
 from drift_agent.errors import EXIT_CODES
 from drift_agent.logs.measurements import MEASUREMENTS as LOGS
 from drift_agent.metrics import METRICS
 from drift_agent.metrics.metric import Metric, MetricOptions
 from drift_agent.schema import DRIFT, DRIFT_ITEM, Field, Measurement
-from drift_collector import cli as collector_cli
+from drift_collector.cli import program as collector_cli
 
 DOCS: Final = Path(__file__).parents[1] / "docs"
 SECTIONS: Final[Mapping[str, type]] = {

@@ -1,20 +1,17 @@
 """`drift-agent`: what runs on the server, and how to try it."""
 
-import typer
+import sys
 
-from drift_agent.cli import agent, image, status
-from drift_agent.cli.common import make_program, run
-
-
-def command_line() -> typer.Typer:
-    """Every command of `drift-agent`."""
-    app = make_program("The agent that is baked into every machine image: metrics, logs, drift.")
-    agent.register(app)
-    status.register(app)
-    app.add_typer(image.app, name="image")
-    return app
+from drift_agent.errors import EXIT_INTERRUPTED
 
 
 def main() -> None:
     """Entry point of `drift-agent`."""
-    run(command_line(), "drift-agent")
+    try:  # what takes a while to load is loaded here, where ctrl-C is no traceback
+        from drift_agent.cli.common import run
+        from drift_agent.cli.program import command_line
+
+        app = command_line()
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+    run(app, "drift-agent")

@@ -1,25 +1,17 @@
 """`drift`: everything that an operator types."""
 
-import typer
+import sys
 
-from drift_agent.cli import agent, image, status
-from drift_agent.cli.common import make_app, make_program, run
-from drift_collector.cli import demo, report, serve, show, store, token, up
-
-
-def command_line() -> typer.Typer:
-    """Every command of `drift`."""
-    app = make_program("Is every server still what was baked, and how is it doing?")
-    for command in (report, show, up, demo, serve, store, token):
-        command.register(app)
-    app.add_typer(image.app, name="image")
-    agent_app = make_app("The agent that is baked into every machine image (the same as drift-agent).")
-    agent.register(agent_app)
-    status.register(agent_app)
-    app.add_typer(agent_app, name="agent")
-    return app
+from drift_agent.errors import EXIT_INTERRUPTED
 
 
 def main() -> None:
     """Entry point of `drift`."""
-    run(command_line(), "drift")
+    try:  # what takes a while to load is loaded here, where ctrl-C is no traceback
+        from drift_agent.cli.common import run
+        from drift_collector.cli.program import command_line
+
+        app = command_line()
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+    run(app, "drift")

@@ -112,3 +112,19 @@ def test_a_full_disk_behind_standard_output_is_one_sentence() -> None:
             stdout=full, stderr=subprocess.PIPE, text=True, check=False,
         )  # fmt: skip
     assert (done.returncode, done.stderr) == (1, "drift: standard output: No space left on device\n")
+
+
+@pytest.mark.parametrize("package", ["drift_agent", "drift_collector"])
+def test_ctrl_c_while_a_command_is_still_loading_is_no_traceback(package: str) -> None:
+    code = f"""
+import sys
+class CtrlC:
+    def find_spec(self, name, *_):
+        if name == "typer":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, CtrlC())
+from {package}.cli import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
