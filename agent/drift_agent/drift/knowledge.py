@@ -109,7 +109,7 @@ class Knowledge:
         if self._stale:
             self.memory, self._seal = unsealed, {}
             return False
-        self._inform(f"first boot is over: {len(items)} items of this instance are sealed")
+        self._inform(f"first boot is over: sealed {len(items)} of this instance's items")
         return True
 
     def take_in_logins(self, logins: list[Change], now: int) -> bool:

@@ -548,7 +548,7 @@ def test_items_beyond_those_that_are_kept_are_counted_and_make_nothing_look_put_
 def test_only_trouble_is_logged_as_trouble(bench: Bench) -> None:
     """A machine that is well has no warning in its log; watching that comes back is no trouble."""
     bench.detector.step()
-    assert (bench.log, bench.informed) == ([], ["first boot is over: 0 items of this instance are sealed"])
+    assert (bench.log, bench.informed) == ([], ["first boot is over: sealed 0 of this instance's items"])
     bench.watcher.problem = "inotify watch limit reached"
     bench.pass_time(1)
     assert bench.log == ["changes are found by the scans alone: inotify watch limit reached"]
