@@ -3,11 +3,12 @@
 import os
 import shutil
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from contextlib import suppress
 from dataclasses import replace
 from tempfile import TemporaryDirectory
 from threading import Event, Thread
+from typing import ParamSpec, TypeVar
 
 from drift_agent.clock import Clock
 from drift_agent.config import Config
@@ -17,10 +18,14 @@ from drift_agent.drift.detector import Detector
 from drift_agent.drift.first_boot import booted_at
 from drift_agent.drift.scanner import ScanStopped
 from drift_agent.drift.state import StateStore
+from drift_agent.errors import DriftlineError
 from drift_agent.identity import Identity
 from drift_agent.image.inspect import Pace
 from drift_agent.image.manifest import Manifest
 from drift_agent.model import Point
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def glance(
@@ -45,7 +50,6 @@ def glance(
         def open_comparison() -> Comparison:
             return _Glance(config.image.root, Manifest.open(config.image.manifest), cache, over)
 
-        executor = ThreadPoolExecutor(1, "glance-scan")
         detector = Detector(
             config,
             identity,
@@ -54,12 +58,12 @@ def glance(
             clock,
             points.extend,
             log,
-            executor=executor,
+            executor=_SameThread(),
             booted=booted_at(clock.time_ns()),
         )
 
         def look() -> None:
-            with executor, suppress(ScanStopped):
+            with suppress(ScanStopped):
                 detector.once()
             detector.close()
 
@@ -68,6 +72,18 @@ def glance(
         thread.join(seconds)
         over.set()
         return None if thread.is_alive() else points
+
+
+class _SameThread(Executor):
+    """Does at once what is submitted: in a thread that is the glance's own, and holds up no end of the process."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        future: Future[T] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except (DriftlineError, ScanStopped) as error:
+            future.set_exception(error)
+        return future
 
 
 class _Glance(ImageComparison):

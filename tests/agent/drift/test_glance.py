@@ -123,12 +123,13 @@ def test_what_takes_too_long_is_given_up_and_ends(config: Config, monkeypatch: p
             return super().tree(*arguments, **options)
 
     monkeypatch.setattr(module, "_Glance", Slow)
+    before = set(threading.enumerate())
     assert look(config, 0.05) == (None, [])
+    (left,) = set(threading.enumerate()) - before
+    assert left.daemon  # it holds up no end of the process
     may_go_on.set()
-    for thread in threading.enumerate():
-        if thread.name.startswith("glance"):
-            thread.join(LONG)
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("glance")]
+    left.join(LONG)
+    assert not left.is_alive()
 
 
 def test_state_that_is_not_this_machines_or_cannot_be_read_is_left_out_and_said(config: Config) -> None:
