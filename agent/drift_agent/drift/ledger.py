@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from drift_agent.drift.state import Delta, Key, Slot
+from drift_agent.drift.state import Delta, Key
+from drift_agent.drift.state_record import Slot
 from drift_agent.model import Change
 
 MAX_REVERTED: Final = 10_000

@@ -4,25 +4,22 @@ It belongs to one machine: opened with another machine's id or cloud id it is se
 state folder must not lend its history to a new instance. A file that is no database is set aside too.
 """
 
-import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from secrets import token_hex
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Final, TypeAlias
 from urllib.parse import quote
 
 from drift_agent.drift.sequence import SequenceFile
+from drift_agent.drift.state_record import Slot, decode, encode, unknown
 from drift_agent.errors import InputError
 from drift_agent.line_protocol import portable
-from drift_agent.model import AttributeValue, Change, ChangeKind, PathClass, Severity
+from drift_agent.model import Change
 
 SCHEMA_VERSION: Final = 1
-
-Slot: TypeAlias = Literal["open", "reverted", "seal", "login"]
-"""open: items that differ now · reverted: that did · seal: the sealed class as first boot left it · login: who came."""
 
 Key: TypeAlias = tuple[str, str]
 
@@ -32,9 +29,6 @@ _LOCK_SECONDS = 5.0
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR})
 """What SQLite says of a file that will never be ours again (its last: tables of another shape). Everything else passes,
 and a memory that is set aside for it would read as wiped."""
-
-UNKNOWN: Final[dict[str, AttributeValue]] = {"record": "cannot be read"}
-"""`actual` of an item whose record in `state.db` was damaged: that there was one is all that is known."""
 
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -157,9 +151,9 @@ class StateStore:
         found = {}
         for kind, key, text in self._db.execute(_ITEMS, (slot,)):
             name = kind.decode("utf-8", "backslashreplace") or "unknown"
-            change = _decode(slot, name, os.fsdecode(key), text)
+            change = decode(slot, name, os.fsdecode(key), text)
             if change is None:
-                change = _unknown(slot, name, os.fsdecode(key))
+                change = unknown(slot, name, os.fsdecode(key))
                 self._log(
                     f"state.db: the record of {portable(f'{name} {change.key}')} ({slot}) cannot be read; it is kept"
                 )
@@ -196,7 +190,7 @@ class StateStore:
             rows = ((slot, kind, os.fsencode(key)) for kind, key in keys)
             self._db.executemany("DELETE FROM item WHERE slot = ? AND kind = ? AND key = ?", rows)
         for slot, changes in delta.put.items():
-            puts = ((slot, change.kind, os.fsencode(change.key), _encode(change)) for change in changes)
+            puts = ((slot, change.kind, os.fsencode(change.key), encode(change)) for change in changes)
             self._db.executemany("INSERT OR REPLACE INTO item VALUES (?, ?, ?, ?)", puts)
 
     def close(self) -> None:
@@ -259,43 +253,3 @@ def _set_aside(path: str) -> str:
         if os.path.exists(path + suffix):
             os.replace(path + suffix, aside + suffix)
     return aside
-
-
-def _encode(change: Change) -> str:
-    values = {name: getattr(change, name) for name in _CHANGE_FIELDS}
-    return json.dumps({**values, "expected": dict(change.expected), "actual": dict(change.actual)})
-
-
-def _decode(slot: Slot, kind: str, key: str, text: bytes) -> Change | None:
-    try:
-        values = json.loads(text)
-        change = Change(kind, key, **{name: values[name] for name in _CHANGE_FIELDS})
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return None
-    return change if _is_sound(change) and (slot == "reverted") == (change.change == "reverted") else None
-
-
-def _is_sound(change: Change) -> bool:
-    """Whether the values are such as `_encode` writes."""
-    return (
-        change.change in get_args(ChangeKind)
-        and change.path_class in get_args(PathClass)
-        and change.severity in get_args(Severity)
-        and isinstance(change.diff, str)
-        and isinstance(change.first_seen, int)
-        and 0 <= change.first_seen < 1 << 63
-        and all(
-            isinstance(attributes, dict) and all(isinstance(value, _SCALARS) for value in attributes.values())
-            for attributes in (change.expected, change.actual)
-        )
-    )
-
-
-def _unknown(slot: Slot, kind: str, key: str) -> Change:
-    """What stands for a record that cannot be read. In a seal it equals nothing, and so is drift from then on."""
-    change: ChangeKind = "reverted" if slot == "reverted" else "added" if slot == "login" else "modified"
-    return Change(kind, key, change, "sealed" if slot == "seal" else "frozen", "high", actual=UNKNOWN)
-
-
-_SCALARS: Final = (str, int, type(None))
-_CHANGE_FIELDS: Final = ("change", "path_class", "severity", "expected", "actual", "diff", "first_seen")
