@@ -32,7 +32,7 @@ def decode(slot: Slot, kind: str, key: str, text: bytes) -> Change | None:
 
 
 def _is_sound(change: Change) -> bool:
-    """Whether the values are such as `_encode` writes."""
+    """Whether the values are such as `encode` writes."""
     return (
         change.change in get_args(ChangeKind)
         and change.path_class in get_args(PathClass)
