@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from drift_agent.cli import image_documents, image_sign, image_text
 from drift_agent.cli.common import EPILOG, make_app, to_json, write_document
 from drift_agent.drift.check import check_tree
-from drift_agent.errors import EXIT_HOLD, EXIT_OK, EXIT_RECYCLE, ConfigError
+from drift_agent.errors import EXIT_HOLD, EXIT_OK, EXIT_RECYCLE, ConfigError, ManifestError
 from drift_agent.image import osrelease
 from drift_agent.image.bake import bake as bake_tree
 from drift_agent.image.manifest import Manifest
@@ -90,6 +90,11 @@ def check(
     with Manifest.open(manifest) as opened:
         with _progress("checking", sum(opened.header.counts.values())) as progress:
             result = check_tree(root, opened, progress=progress)
+        if result.belies(opened.header.digest):
+            raise ManifestError(
+                f"{manifest}: its items do not add up to the digest in its header: it was changed after the bake;"
+                " fetch it again, or bake anew"
+            )
         document = image_text.check_document(result, strict=strict)
         text = image_text.check_text(result, opened.header, strict=strict)
     write_document(to_json(document) if format_ == "json" else text, output)

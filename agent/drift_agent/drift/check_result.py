@@ -68,3 +68,15 @@ class CheckResult:
             return self.scope.covers
         kept = {(change.kind, change.key) for change in self.changes}
         return lambda kind, key: (kind, key) in kept
+
+    def belies(self, digest: str) -> bool:
+        """Whether a manifest whose header says `digest` holds other items than that, as a complete look can tell.
+
+        Its items equal what was seen and the digests differ, or the other way round: it was damaged, or edited.
+        """
+        if self.unreadable or not self.observed:
+            return False
+        differs = bool(self.omitted) or any(
+            change.path_class != "sealed" and change.kind != "mount" for change in self.changes
+        )
+        return differs == (self.observed == digest)

@@ -1,5 +1,6 @@
 """`drift image`: exit codes, documents, and what is said."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -55,6 +56,20 @@ def test_a_difference_ends_with_2_and_is_shown_with_control_characters_escaped(
     assert "+ file /etc/\\x1b[31mred\\n" in ended.out
     assert "\x1b" not in ended.out
     assert "1 added, 0 removed, 1 modified" in ended.out
+
+
+@pytest.mark.parametrize("content", ["hi\n", "evil\n"])
+def test_a_manifest_whose_items_are_not_those_of_its_digest_is_no_verdict(
+    drift: Commands, root: Path, manifest: str, content: str
+) -> None:
+    """A line that was made to fit a change must not read as clean, nor a flipped bit as drift."""
+    before, evil = (hashlib.sha256(text).hexdigest() for text in (b"hi\n", b"evil\n"))
+    path = Path(manifest)
+    path.write_text(path.read_text().replace(before, evil))
+    (root / "etc/motd").write_text(content)
+    ended = drift("image", "check", "--root", str(root), "--manifest", manifest)
+    assert (ended.code, ended.out) == (1, "")
+    assert "its items do not add up to the digest in its header" in ended.err
 
 
 def test_more_changes_than_are_listed_are_counted(
