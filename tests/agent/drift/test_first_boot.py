@@ -189,6 +189,10 @@ INTRUSIONS: dict[str, tuple[Callable[[Path], object], tuple[str, str]]] = {
         write("var/lib/cloud/scripts/per-boot/x.sh"),
         ("file", "/var/lib/cloud/scripts/per-boot/x.sh"),
     ),
+    "services of who is not there": (
+        write("var/lib/systemd/linger/debian"),
+        ("file", "/var/lib/systemd/linger/debian"),
+    ),
     "sshd drop-in": (write("etc/ssh/sshd_config.d/x.conf"), ("file", "/etc/ssh/sshd_config.d/x.conf")),
     "udev rule": (write("etc/udev/rules.d/99-x.rules"), ("file", "/etc/udev/rules.d/99-x.rules")),
     "libc shadowed by a link": (
@@ -210,6 +214,9 @@ def test_an_intrusion_after_first_boot_is_reported(root: Path, manifest: Manifes
 
 SEALED = {
     "authorized key": "/root/.ssh/authorized_keys",
+    "script of user data": "/var/lib/cloud/instances/i-1/scripts/part-001",
+    "user data of a seed": "/var/lib/cloud/seed/nocloud/user-data",
+    "where modules are loaded from": "/usr/lib/modules/6.1/modules.dep.bin",
     "sudoers": "/etc/sudoers",
     "host key": "/etc/ssh/ssh_host_ed25519_key",
     "sshd_config": "/etc/ssh/sshd_config",
@@ -221,6 +228,7 @@ def test_a_change_of_what_first_boot_sets_is_told_with_its_class(root: Path, man
     """Whether it was before the seal or after it the caller knows; the two looks differ."""
     boot(root, FIXTURES / BOOTS[0])
     before = {change.key: change for change in check_tree(str(root), manifest).changes}
+    (root / key.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)
     append(root, key.lstrip("/"), "more\n")
     after = {change.key: change for change in check_tree(str(root), manifest).changes}
     assert after[key].path_class == "sealed"
