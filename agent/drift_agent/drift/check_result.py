@@ -74,9 +74,11 @@ class CheckResult:
 
         Its items equal what was seen and the digests differ, or the other way round: it was damaged, or edited.
         """
-        if self.unreadable or not self.observed:
-            return False
-        differs = bool(self.omitted) or any(
-            change.path_class != "sealed" and change.kind != "mount" for change in self.changes
-        )
-        return differs == (self.observed == digest)
+        hidden = any(change.kind == "mount" for change in self.changes)
+        if self.unreadable or self.omitted or hidden or not self.observed:
+            return False  # it cannot tell: what was not seen is in no digest
+        return self.observed == digest if self._has_unsealed else self.observed != digest
+
+    @property
+    def _has_unsealed(self) -> bool:
+        return any(change.path_class != "sealed" for change in self.changes)
