@@ -51,13 +51,8 @@ class Session:
             "PUT", "/latest/api/token", {"X-aws-ec2-metadata-token-ttl-seconds": f"{TOKEN_TTL_SECONDS}"}
         )
 
-    @property
-    def reachable(self) -> bool:
-        """Whether the service gave a token; without one every answer is None."""
-        return bool(self._token)
-
     def get(self, path: str) -> str | None:
-        """The text at `/latest/` + `path`; None where there is none, it is no ASCII, or time is up."""
+        """The text at `/latest/` + `path`; None where there is none, or no token, it is no ASCII, or time is up."""
         if not self._token:
             return None
         return self._ask("GET", "/latest/" + path, {"X-aws-ec2-metadata-token": self._token})

@@ -28,10 +28,6 @@ class Notifier:
     def stopping(self) -> None:
         self._send("STOPPING=1")
 
-    def status(self, text: str) -> None:
-        """One line for `systemctl status`."""
-        self._send("STATUS=" + text.replace("\n", " "))
-
     def _send(self, message: str) -> None:
         if not self._address:
             return

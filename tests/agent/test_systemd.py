@@ -13,10 +13,9 @@ def test_the_service_manager_hears_what_is_said(tmp_path: Path) -> None:
         notifier = Notifier({"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "30000000"})
         notifier.ready()
         notifier.alive()
-        notifier.status("two\nlines")
         notifier.stopping()
-        heard = [manager.recv(100) for _ in range(4)]
-    assert heard == [b"READY=1", b"WATCHDOG=1", b"STATUS=two lines", b"STOPPING=1"]
+        heard = [manager.recv(100) for _ in range(3)]
+    assert heard == [b"READY=1", b"WATCHDOG=1", b"STOPPING=1"]
     assert notifier.watchdog_seconds == 30.0
 
 

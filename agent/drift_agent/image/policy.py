@@ -68,7 +68,6 @@ class Decision:
     severity: Severity = "medium"
     rule: int = NO_RULE
     why: str = "no rule names it, so it must equal the image"
-    layer: str = ""
 
 
 DEFAULT_DECISION: Final = Decision()
@@ -102,7 +101,6 @@ class Policy:
                 rule.severity,
                 index,
                 rule.why,
-                rule.layer,
             )
             for index, rule in enumerate(self.rules)
         )

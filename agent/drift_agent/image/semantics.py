@@ -10,6 +10,3 @@ HASH: Final = "sha256"
 
 ATTRIBUTES: Final = ("type", "mode", "uid", "gid", "nlink", "target", "device", "flags", "sha256", "xattr")
 """Attributes of files that a rule can select, in canonical order. `xattr` stands for all `xattr.NAME`."""
-
-FILE_TYPES: Final = ("file", "dir", "link", "fifo", "socket", "block", "char")
-"""Values of `type`, as in mtree(5)."""
