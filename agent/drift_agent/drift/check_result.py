@@ -77,8 +77,4 @@ class CheckResult:
         hidden = any(change.kind == "mount" for change in self.changes)
         if self.unreadable or self.omitted or hidden or not self.observed:
             return False  # it cannot tell: what was not seen is in no digest
-        return self.observed == digest if self._has_unsealed else self.observed != digest
-
-    @property
-    def _has_unsealed(self) -> bool:
-        return any(change.path_class != "sealed" for change in self.changes)
+        return self.differs == (self.observed == digest)
