@@ -13,6 +13,7 @@ from drift_agent.image.header import Header
 from drift_agent.image.policy import ALL_ATTRIBUTES, Policy
 from drift_agent.image.semantics import ATTRIBUTES
 from drift_agent.model import Change, Unreadable
+from drift_agent.text import cut
 
 CHECK_SCHEMA: Final = "driftline.check/1"
 DELTA_SCHEMA: Final = "driftline.image-diff/1"
@@ -168,11 +169,10 @@ def _change_lines(change: Change) -> list[str]:
 
 
 def _from_to(change: Change, name: str) -> str:
-    if name == "password_sha256":
+    if name.endswith("password_sha256"):
         return "changed"
     return f"{_short(change.expected.get(name))} → {_short(change.actual.get(name))}"
 
 
 def _short(value: object) -> str:
-    text = "-" if value is None else shown(str(value))
-    return text if len(text) <= _SHOWN_VALUE else f"{text[:_SHOWN_VALUE]}…"
+    return "-" if value is None else cut(shown(str(value)), _SHOWN_VALUE)

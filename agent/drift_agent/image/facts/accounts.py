@@ -37,8 +37,11 @@ def password(field: str, image: str, name: str) -> dict[str, AttributeValue]:
 
 
 def in_the_open(field: str, image: str, name: str) -> dict[str, AttributeValue]:
-    """As `password`, of a file that every user may read: `x` there says that the shadow file has it."""
-    return {} if field == "x" else password(field, image, name)
+    """As `password`, under other names, of a file that every user may read; `x` there leaves it to the shadow file.
+
+    Anything else is what counts at a login, whatever the shadow file says: neither may hide the other.
+    """
+    return {} if field == "x" else {f"open_{key}": value for key, value in password(field, image, name).items()}
 
 
 def number(text: str) -> AttributeValue:

@@ -51,6 +51,10 @@ def append(root: Path, key: str, text: str) -> None:
         file.write(text)
 
 
+def substitute(root: Path, key: str, old: str, new: str) -> None:
+    (root / key).write_text((root / key).read_text().replace(old, new))
+
+
 def prepend(root: Path, key: str, text: str) -> None:
     (root / key).write_text(text + (root / key).read_text())
 
@@ -75,6 +79,9 @@ CHANGES: list[tuple[Callable[[Path], object], set[tuple[str, str, str]]]] = [
         lambda root: prepend(root, "etc/shadow", "root::19000:0:99999:7:::\n"),  # the first record of a name counts
         {("user", "root", "modified"), ("user", "root#2", "added")},
     ),
+    (lambda root: substitute(root, "etc/passwd", "root:x:", "root::"), {("user", "root", "modified")}),
+    (lambda root: substitute(root, "etc/passwd", "root:x:", "root:$6$a$b:"), {("user", "root", "modified")}),
+    (lambda root: substitute(root, "etc/group", "sudo:x:", "sudo::"), {("group", "sudo", "modified")}),
     (
         lambda root: prepend(root, "etc/gshadow", "sudo:::\n"),
         {("group", "sudo", "modified"), ("group", "sudo#2", "added")},
