@@ -88,8 +88,7 @@ def run_once(config: Config, clock: Clock, tell: Callable[[str], None]) -> Outco
         runner = Runner(config.metrics, config.agent.interval, clock)
         try:
             identity = identify(config, clock)
-            letters = str(state.path / "dead-letter.jsonl")
-            shipping = Shipping(spool, config.outputs, config.agent.interval, identity.instance, clock, letters)
+            shipping = Shipping(spool, config.outputs, config.agent.interval, identity.instance, clock)
             recorder = Recorder(spool.put, config.agent.tags)
             recorder.identify(identity)
             recorder.record("metrics", _sample_twice(runner, clock))

@@ -37,8 +37,8 @@ class Shipping:
     """Sends what is in the spool to every output, each in a thread of its own: none holds up another.
 
     Drift leaves as soon as `notify("drift")` is called, the rest at each flush, whose phase is a hash of `phase_seed`
-    (the instance), so that a fleet does not beat in step. Lines that a server condemns go to the file `dead_letters`,
-    by default `dead-letter.jsonl` beside the spool.
+    (the instance), so that a fleet does not beat in step. Lines that a server condemns go to `dead-letter.jsonl` beside
+    the spool.
     """
 
     def __init__(
@@ -48,7 +48,6 @@ class Shipping:
         flush_interval: float,
         phase_seed: str,
         clock: Clock,
-        dead_letters: str | None = None,
         failed: Callable[[], None] | None = None,
     ) -> None:
         """`failed` is called where a sender's thread ends by a fault of ours, which nothing else would show."""
@@ -57,7 +56,7 @@ class Shipping:
         self._watchdog = Watchdog()
         self._ends_at: float | None = None
         self._failed = failed
-        letters = DeadLetters(dead_letters or os.path.join(os.path.dirname(spool.path), DEAD_LETTERS))
+        letters = DeadLetters(os.path.join(os.path.dirname(spool.path), DEAD_LETTERS))
         self._workers = []
         for options in outputs:
             output = Output(options, HttpClient(options, self._watchdog), clock)

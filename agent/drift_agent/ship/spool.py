@@ -189,7 +189,8 @@ class Spool:
 
     def _store(self, batches: Sequence[Batch], offsets: Mapping[str, bytes]) -> bool:
         """In one transaction, or several where the cap is so small that one would burst it; offsets in the last."""
-        groups, size = [[]], 0  # type: list[list[Batch]], int
+        groups: list[list[Batch]] = [[]]
+        size = 0
         for batch in batches:
             if groups[-1] and size + len(batch.body) > self._options.max_bytes // 16:
                 groups.append([])
