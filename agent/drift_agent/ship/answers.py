@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 
 from drift_agent.line_protocol import portable
 from drift_agent.ship.influx import VERSION_HEADERS, Answer, Server
+from drift_agent.text import cut
 
 MAX_RETRY_AFTER: Final = 3600.0
 _SAID: Final = 300
@@ -114,8 +115,7 @@ def _message(answer: Answer) -> str:
 
 
 def _said(answer: Answer) -> str:
-    text = portable(" ".join(_message(answer).split()))
-    return text if len(text) <= _SAID else text[:_SAID] + "…"
+    return cut(portable(" ".join(_message(answer).split())), _SAID)
 
 
 def _advice(answer: Answer) -> str:
