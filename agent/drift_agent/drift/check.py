@@ -77,6 +77,7 @@ def check_tree(
         observed=comparison.digest(),
         seconds=time.monotonic() - started,
         omitted=comparison.omitted,
+        overfull=comparison.overfull,
     )
 
 

@@ -71,6 +71,7 @@ def check_paths(root: str, manifest: Manifest, paths: Iterable[str], *, trees: I
         seconds=time.monotonic() - started,
         scope=replace(scope, kinds=tuple(fact.kind for fact in touched), postponed=frozenset(comparison.postponed)),
         omitted=comparison.omitted,
+        overfull=comparison.overfull,
         complete=complete,
     )
 

@@ -38,7 +38,8 @@ class CheckResult:
     """What a check found.
 
     `changes` are in manifest order and of every class: the caller decides what a sealed one means. `omitted` counts
-    what was found beyond the most that are kept, by kind of change. `scanned` counts items, `seconds` is the duration.
+    what was found beyond the most that are kept, by kind of change; `overfull` says that of the sealed ones, which are
+    never drift by their number alone, more were found than are kept. `scanned` counts items, `seconds` is the duration.
     `observed` is the digest over what was seen of the frozen and structural items (empty where not everything was
     looked at); on a clean tree it equals the header's. `not_applicable` are kinds without a meaning here. Not
     `complete` is a look at some paths that ran out of time.
@@ -53,6 +54,7 @@ class CheckResult:
     scope: Scope = field(default_factory=Scope)
     omitted: Mapping[ChangeKind, int] = field(default_factory=dict)
     complete: bool = True
+    overfull: bool = False
 
     @property
     def differs(self) -> bool:
@@ -64,7 +66,7 @@ class CheckResult:
 
         Where more was found than is kept, only what stands there is known: any other item may be among the rest.
         """
-        if not self.omitted:
+        if not self.omitted and not self.overfull:
             return self.scope.covers
         kept = {(change.kind, change.key) for change in self.changes}
         return lambda kind, key: (kind, key) in kept

@@ -19,7 +19,12 @@ from drift_agent.image.semantics import SEMANTICS
 from drift_agent.model import Attributes, Change, ChangeKind, Item, Unreadable
 
 MAX_CHANGES: Final = 100_000
-"""Changes beyond it are counted, not kept: a tree that was filled on purpose must not fill the memory too."""
+"""Changes beyond it are counted, not kept: a tree that was filled on purpose must not fill the memory too. The sealed
+class has as many for itself: what differs per instance hides nothing else, and is no drift by its number."""
+
+_TOO_MANY_SEALED: Final = Unreadable(
+    "seal", "/", f"more than {MAX_CHANGES:,} sealed items differ from the image: ignore the folders that hold so many"
+)
 
 _BATCH: Final = 512
 _NOTHING: Final[Attributes] = {}
@@ -32,7 +37,7 @@ class Comparison:
         self.changes: list[Change] = []
         self.unreadable: list[Unreadable] = []
         self.omitted: Counter[ChangeKind] = Counter()
-        """How many there are beyond `MAX_CHANGES`."""
+        """How many that are not sealed there are beyond `MAX_CHANGES`."""
         self.postponed: set[str] = set()
         """Files of which it is not known whether their content differs; one that nobody expected differs anyway."""
         self.scanned = 0
@@ -42,6 +47,12 @@ class Comparison:
         self._batch: list[bytes] = []
         self._passed_over = ""
         self._hidden = ""
+        self._sealed = 0
+
+    @property
+    def overfull(self) -> bool:
+        """Whether there are more sealed differences than are kept."""
+        return self._sealed > MAX_CHANGES
 
     def digest(self) -> str:
         """Digest over what was seen of the frozen and structural items."""
@@ -208,7 +219,12 @@ class Comparison:
         expected: Attributes,
         actual: Attributes,
     ) -> None:
-        if len(self.changes) >= MAX_CHANGES:
+        if decision.path_class == "sealed":
+            self._sealed += 1
+            if self.overfull:
+                self.unreadable += [_TOO_MANY_SEALED] if self._sealed == MAX_CHANGES + 1 else []
+                return
+        elif len(self.changes) - min(self._sealed, MAX_CHANGES) >= MAX_CHANGES:
             self.omitted[change] += 1
             return
         self.changes.append(Change(kind, key, change, decision.path_class, decision.severity, expected, actual))

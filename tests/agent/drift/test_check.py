@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from checked import POLICY, bake_root, found, make_root
+from drift_agent.drift import compare
 from drift_agent.drift.check import check_tree
 from drift_agent.drift.check_paths import check_paths
 from drift_agent.errors import ManifestError
@@ -157,6 +158,24 @@ def test_a_folder_that_vanishes_during_the_check_is_removed_and_not_unreadable(
     assert len(opened) == 2
     assert result.unreadable == []
     assert found(result.changes) == {("removed", "/etc/cron.d/job")}
+
+
+def test_sealed_differences_beyond_those_that_are_kept_are_no_drift_and_no_silence(
+    root: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which of them differ is not known; what is not sealed is told as ever."""
+    monkeypatch.setattr(compare, "MAX_CHANGES", 1)
+    for name in ("hostname", "machine-id"):
+        (root / "etc" / name).write_text("of this instance")
+    result = check_tree(str(root), manifest)
+    assert (found(result.changes), result.differs) == ({("modified", "/etc/hostname")}, False)
+    assert [one.kind for one in result.unreadable] == ["seal"]
+    assert not result.coverage()("file", "/etc/machine-id")
+    (root / "usr/bin/tool").unlink()
+    (root / "usr/bin/other").unlink()
+    result = check_tree(str(root), manifest)
+    assert found(result.changes) == {("modified", "/etc/hostname"), ("removed", "/usr/bin/other")}
+    assert dict(result.omitted) == {"removed": 1}
 
 
 def test_what_is_mounted_over_the_image_is_drift_and_hides_what_is_below(
