@@ -16,6 +16,8 @@ CONNECT_SECONDS: Final = 10.0
 READ_SECONDS: Final = 60.0
 EXCHANGE_SECONDS: Final = 600.0
 _BLOCK: Final = 64 << 10
+_LEAST_SECRET: Final = 6
+"""A shorter token is none, and might stand in any word."""
 
 
 class Http:
@@ -100,13 +102,18 @@ def lines_of(response: requests.Response, max_line: int) -> Iterator[bytes]:
 
 
 def text_of(response: requests.Response, limit: int = 4_000) -> str:
-    """A short body: its first `limit` bytes, bytes that are not UTF-8 replaced."""
+    """A short body: its first `limit` bytes, bytes that are not UTF-8 replaced, and our own token left out.
+
+    There are servers that quote what they refuse.
+    """
     text = bytearray()
     for block in response.iter_content(min(limit, _BLOCK)):
         text += block
         if len(text) >= limit:
             break
-    return bytes(text[:limit]).decode(errors="replace")
+    shown = bytes(text[:limit]).decode(errors="replace")
+    secret = response.request.headers.get("Authorization", "").partition(" ")[2]
+    return shown.replace(secret, "[redacted]") if len(secret) >= _LEAST_SECRET else shown
 
 
 def _tls_reason(error: Exception) -> str:
@@ -121,6 +128,9 @@ def _tls_reason(error: Exception) -> str:
 def _reason(error: Exception) -> str:
     """The innermost sentence of requests' nested errors, without addresses of objects."""
     text = str(error)
+    for name, sentence in (("BadStatusLine", "its answer is no HTTP"), ("RemoteDisconnected", "it gave no answer")):
+        if name in text:
+            return sentence
     for mark in ("[Errno ", "Errno "):
         if mark in text:
             return text[text.index(mark) :].split("]", 1)[-1].strip(" ')\"") or text[:200]

@@ -96,7 +96,8 @@ def test_an_influxdb_is_no_collector(influxd1: Influxd1) -> None:
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (b"", "cannot be reached"),
+        (b"", "cannot be reached: it gave no answer; check"),
+        (b"SSH-2.0-OpenSSH\r\n", "cannot be reached: its answer is no HTTP; check"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n{", "cannot be reached|cut short"),
         (b'HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{"end": 7}', "lacks lines"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>", "not what this program understands"),
@@ -111,6 +112,13 @@ def test_an_answer_that_is_none_is_one_sentence(answer: bytes, said: str) -> Non
     with answering(answer) as url, pytest.raises(StoreError, match=said) as caught:
         reading(url)
     assert "\n" not in str(caught.value)
+
+
+def test_a_token_that_is_quoted_is_not_shown() -> None:
+    said = b'{"error": "what is Token hunter2-hunter2?"}'
+    answer = b"HTTP/1.1 500 Oh\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(said) + said
+    with answering(answer) as url, pytest.raises(StoreError, match=r"what is Token \[redacted\]"):
+        reading(url, "hunter2-hunter2")
 
 
 def test_an_endless_line_is_not_kept_in_memory() -> None:
