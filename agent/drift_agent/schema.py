@@ -138,3 +138,6 @@ DRIFT_ITEM: Final = Measurement(
         "first_seen": Field("i", "ns", "when this item was first seen so"),
     },
 )
+
+REST_KIND: Final = "rest"
+"""Kind of the last point of a set that is too large: it stands for the others, and its `actual` is `{"count": N}`."""

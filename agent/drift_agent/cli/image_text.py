@@ -10,12 +10,12 @@ from drift_agent.drift.runtime import FACTS
 from drift_agent.image.delta import Group
 from drift_agent.image.globs import NO_RULE
 from drift_agent.image.header import Header
+from drift_agent.image.learn import CHECK_SCHEMA
 from drift_agent.image.policy import ALL_ATTRIBUTES, Policy
 from drift_agent.image.semantics import ATTRIBUTES
 from drift_agent.model import Change, Unreadable
 from drift_agent.text import cut
 
-CHECK_SCHEMA: Final = "driftline.check/1"
 DELTA_SCHEMA: Final = "driftline.image-diff/1"
 
 _SIGNS: Final = {"added": "+", "removed": "-", "modified": "~", "reverted": "="}

@@ -6,16 +6,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from drift_agent.model import Attributes, Change, FieldValue, Point, Severity, State
-from drift_agent.schema import DRIFT, DRIFT_ITEM
+from drift_agent.schema import DRIFT, DRIFT_ITEM, REST_KIND
 
 MAX_ITEMS: Final = 1000
 """Items of one set; the least severe ones beyond it are only counted."""
 
 STAMP_STEP: Final = 1024
 """ns between stamps of sets: of the times of this age a float has one every 256."""
-
-REST_KIND: Final = "rest"
-"""Kind of the point that stands for the items beyond the cap; its `actual` is `{"count": N}`."""
 
 MAX_DIFF_CHARACTERS: Final = 16 << 10
 
@@ -70,7 +67,7 @@ def stamp_of_set(earliest: int) -> int:
 def item_points(instance: str, changes: Sequence[Change], report: int, more: int = 0) -> list[Point]:
     """The set of `report` (Unix ns): its points stand at report + 0, 1, 2 … ns, the most severe first.
 
-    At most `MAX_ITEMS`, then one of kind `rest` that counts the others, and `more` that nobody could keep.
+    At most `MAX_ITEMS`, then one of `REST_KIND` that counts the others, and `more` that nobody could keep.
     """
     ordered = sorted(changes, key=lambda change: (_SEVERITY_ORDER[change.severity], change.kind, change.key))
     shown, rest = ordered[:MAX_ITEMS], ordered[MAX_ITEMS:]

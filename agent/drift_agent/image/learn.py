@@ -12,12 +12,12 @@ from typing import Any, Final
 
 from drift_agent.errors import ConfigError, InputError
 from drift_agent.image.globs import as_glob
+from drift_agent.image.policy import BAKED_KINDS
 from drift_agent.image.semantics import ATTRIBUTES
 
 CHECK_SCHEMA: Final = "driftline.check/1"
 MIN_BOOTS: Final = 2
 
-_KINDS: Final = ("file", "group", "package", "service", "sysctl", "user")
 _CLASS_OF_NONE: Final = "sealed"
 
 
@@ -103,7 +103,7 @@ def _changes(name: str, document: object) -> list[Mapping[str, Any]]:
     changes = document.get("changes")
     if not isinstance(changes, list) or not all(_is_change(change) for change in changes):
         raise InputError(f"{name}: changes is not the list that {CHECK_SCHEMA} has")
-    return [change for change in changes if change["class"] != "sealed" and change["kind"] in _KINDS]
+    return [change for change in changes if change["class"] != "sealed" and change["kind"] in BAKED_KINDS]
 
 
 def _is_change(change: object) -> bool:

@@ -60,14 +60,13 @@ class Section(Protocol):
 class FileSection:
     """Files of a glob through one format."""
 
-    def __init__(self, key: str, label: str, tail: Tail, handler: Handler, counts: Counts, stamps: Stamps) -> None:
+    def __init__(self, key: str, label: str, tail: Tail, handler: Handler, counts: Counts) -> None:
         self.label = label
         self.more = False
         self.counts = counts
         self._key = key
         self._tail = tail
         self.handler = handler
-        self._stamps = stamps
 
     def read(self, now_ns: int, monotonic: float) -> None:
         for chunk in self._tail.poll(monotonic):
@@ -143,7 +142,7 @@ def make_section(
         restored=restored.get(key),
         first_ordinal=index * _ORDINALS_APART,
     )
-    return FileSection(key, label, tail, handler, counts, stamps)
+    return FileSection(key, label, tail, handler, counts)
 
 
 def _check_keys(options: LogOptions, index: int) -> None:

@@ -6,8 +6,9 @@ and a line in `RULES`. Every number in a report was said by a host: it may be ne
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, get_args
 
+from drift_agent.model import State
 from drift_agent.text import cut
 from drift_agent.units import format_duration
 from drift_collector.fleet.model import Reason, Trusted
@@ -20,9 +21,7 @@ MOST_INTERVAL: Final = 3600
 MOST_SCAN_INTERVAL: Final = 24 * 3600
 """The longest scan interval, in s, that a report is believed."""
 
-_AGENT_STATES: Final = frozenset(
-    {"pending", "clean", "drifted", "tainted", "unverified", "stopped", "terminated"}
-)  # fmt: skip
+_AGENT_STATES: Final = frozenset(get_args(State))
 
 
 @dataclass(frozen=True, slots=True)

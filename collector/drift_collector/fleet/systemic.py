@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final, TypeAlias
 
+from drift_agent.schema import REST_KIND
 from drift_collector.fleet.model import Fleet, Reason, Systemic, Verdict
 from drift_collector.store.base import DriftItem, DriftReport
 
@@ -17,9 +18,6 @@ ItemKey: TypeAlias = tuple[str, str, str]
 
 MAX_SETS: Final = 500
 """Item sets read of one image; of more, as many are taken evenly, and the share is an estimate that says so."""
-
-REST_KIND: Final = "rest"
-"""Kind of the point that an agent sends for all the items beyond the most that one set may have."""
 
 
 def with_systemic(fleet: Fleet, read_items: ReadItems) -> Fleet:

@@ -7,9 +7,9 @@ from rich.console import Console
 from rich.text import Text
 
 from drift_agent.model import AttributeValue
+from drift_agent.schema import REST_KIND
 from drift_agent.text import cut, shown
 from drift_collector.fleet.model import Fleet, Verdict
-from drift_collector.fleet.systemic import REST_KIND
 from drift_collector.report.columns import age
 from drift_collector.report.table import plain, state_text, trust_line
 from drift_collector.store.base import DriftItem

@@ -5,10 +5,10 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drift_agent.drift.points import MAX_ITEMS, REST_KIND, Summary, drift_point, item_points, stamp_of_set
+from drift_agent.drift.points import MAX_ITEMS, Summary, drift_point, item_points, stamp_of_set
 from drift_agent.line_protocol import encode, parse, unportable
 from drift_agent.model import Change
-from drift_agent.schema import DRIFT
+from drift_agent.schema import DRIFT, REST_KIND
 
 
 def test_a_drift_point_has_every_declared_field() -> None:
