@@ -12,7 +12,8 @@ from typing import Final, Self
 
 from drift_agent.errors import DriftlineError
 
-STOP_SECONDS: Final = 15.0
+STOP_SECONDS: Final = 30.0
+"""An agent that is slow to end has a last look to finish and a server to wait for, each within 10 s."""
 
 
 @dataclass(frozen=True, slots=True)
