@@ -122,6 +122,8 @@ def explain(
         raise ConfigError(f"--kind {kind}: is none of {', '.join(RULE_KINDS)}")
     if kind == "file" and not path.startswith("/"):
         raise ConfigError(f"{path}: give the path in the image, beginning with '/', or a key of another --kind")
+    if kind == "file" and not {".", ".."}.isdisjoint(path.split("/")):
+        raise ConfigError(f"{path}: give the path as it stands in the image, without '.' and '..'")
     if manifest is not None and (policy or profile):
         raise ConfigError("give --manifest, or --policy and --profile, not both")
     if manifest is not None:

@@ -35,6 +35,7 @@ def sign(
     key: Annotated[str, typer.Option("--key", metavar="FILE", help="The private key.")],
 ) -> int:
     """Signs a manifest: writes FILE.sig beside it."""
+    Manifest.open(manifest).close()  # whatever else bore a signature would only fail where it is verified
     sys.stdout.write(f"{signing.sign(manifest, key)}\n")
     return EXIT_OK
 

@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import IO, Final
 
 from drift_agent.errors import ConfigError, IncompleteError, InputError
@@ -57,22 +58,20 @@ def bake(
     for name, value in (("image", image), ("version", version)):
         if (value or name == "image") and not is_image_name(value):
             raise ConfigError(f"{name} {value!r}: may hold letters, digits and ._/+:-, at most 200")
+    _refuse_output(output)
     _refuse_used(root, policy)
     policy = _without_itself(root, policy, output)
     belonging = _image_mounts(root, policy, image_mounts or {})
     boundaries = frozenset(mounts.foreign(mounts.standing(root, policy), belonging))
-    folder = os.path.dirname(output) or "."
     contents = Contents(folder_of(output))
     try:
-        if keep_content:
-            contents.create()
         with (
-            tempfile.TemporaryFile(dir=folder) as body,
             Hasher() as hasher,
             Scan(
                 root, policy, boundaries=boundaries, hasher=hasher, keep=contents.put if keep_content else None
             ) as scan,
             RootFiles(root) as files,
+            _body(os.path.dirname(output) or ".", contents if keep_content else None) as body,
         ):
             context = Context(files, image, policy.seals_account)
             writer = _Writer(policy, body, allow_unreadable=allow_unreadable, progress=progress)
@@ -166,6 +165,20 @@ def _refuse_unreadable(refused: list[str]) -> None:
         )
 
 
+def _refuse_output(output: str) -> None:
+    if os.path.lexists(output) and not os.path.isfile(output):
+        raise InputError(f"{output}: is no regular file: a manifest is written beside it, then renamed; give a file")
+
+
+@contextmanager
+def _body(folder: str, contents: Contents | None) -> Iterator[IO[bytes]]:
+    """Where the lines go until the header is known; only now is anything made, for the root is open."""
+    if contents is not None:
+        contents.create()
+    with tempfile.TemporaryFile(dir=folder) as body:
+        yield body
+
+
 def _refuse_used(root: str, policy: Policy) -> None:
     path = root.rstrip("/") + STATE_FILE
     if os.path.lexists(path) and policy.decide("/var/lib").path_class != "ignored":
@@ -197,8 +210,6 @@ def _image_mounts(root: str, policy: Policy, given: Mapping[str, str]) -> dict[s
 
 
 def _write(output: str, header: Header, body: IO[bytes]) -> None:
-    if os.path.lexists(output) and not os.path.isfile(output):
-        raise InputError(f"{output}: is no regular file: a manifest is written beside it, then renamed; give a file")
     temporary = f"{output}.tmp"
     with open(temporary, "wb") as file:
         file.write(header.encode())

@@ -33,7 +33,11 @@ def keygen(private: str, public: str) -> str:
     key = Ed25519PrivateKey.generate()
     raw = key.public_key().public_bytes_raw()
     _write(private, _PRIVATE, key.private_bytes_raw(), mode=0o600, exclusive=True)
-    _write(public, _PUBLIC, raw, mode=0o644, exclusive=True)
+    try:
+        _write(public, _PUBLIC, raw, mode=0o644, exclusive=True)
+    except InputError:
+        os.unlink(private)  # half a pair is of no use, and would stand in the way of a whole one
+        raise
     return fingerprint(raw)
 
 

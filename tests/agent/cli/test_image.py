@@ -132,6 +132,8 @@ def test_every_document_is_of_its_schema(drift: Commands, root: Path, manifest: 
         (("bake", "--root", "R", "--image", "a", "--built", "today", "-o", "O"), 64, "is no time"),
         (("bake", "--root", "R", "--image", "a", "--built", "2026-01-01T00:00:00", "-o", "O"), 64, "no time zone"),
         (("explain", "etc"), 64, "beginning with '/'"),
+        (("explain", "/etc/../tmp/x"), 64, "without '.' and '..'"),
+        (("sign", "--manifest", "/etc/passwd", "--key", "/none"), 1, "the header is not JSON"),
         (("explain", "tcp *:22", "--kind", "port"), 64, "none of file, group, package"),
         (("explain", "/etc", "--manifest", "M", "--profile", "debian"), 64, "not both"),
     ],

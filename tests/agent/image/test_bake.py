@@ -122,6 +122,15 @@ def test_an_output_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> Non
         bake(str(make_tree(tmp_path / "r", TREE)), "web", "", POLICY, str(tmp_path / "none" / "m"))
 
 
+def test_a_bake_that_cannot_begin_leaves_nothing_behind(tmp_path: Path) -> None:
+    root = make_tree(tmp_path / "r", TREE)
+    (tmp_path / "folder").mkdir()
+    for tree, output in ((tmp_path / "none", "m"), (root, "folder")):
+        with pytest.raises(InputError):
+            bake(str(tree), "web", "", POLICY, str(tmp_path / output), keep_content=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "r"]
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="takes root to read as another user and come back")
 def test_what_cannot_be_read_fails_the_bake_or_is_recorded(tmp_path: Path) -> None:
     root = make_tree(tmp_path / "r", {"a": File("x", 0o600), "d": {"x": "1"}, "z": "1"})

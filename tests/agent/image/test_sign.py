@@ -30,6 +30,12 @@ def test_the_private_key_is_its_owners_alone_and_never_overwritten(signed: Path)
     assert (signed / "key").read_bytes() == before
 
 
+def test_half_a_pair_is_not_left_behind(signed: Path) -> None:
+    with pytest.raises(InputError, match="never overwritten"):
+        keygen(str(signed / "key2"), str(signed / "key.pub"))
+    assert not (signed / "key2").exists()
+
+
 def _other_key(folder: Path) -> None:
     (folder / "key.pub").unlink()
     keygen(str(folder / "key2"), str(folder / "key.pub"))
