@@ -8,12 +8,13 @@ from typing import Annotated
 
 import typer
 
-from drift_agent.cli.common import EPILOG, make_app, shown
+from drift_agent.cli.common import EPILOG, make_app
 from drift_agent.clock import SystemClock
 from drift_agent.config import Config
 from drift_agent.config_file import DEFAULT_PATH, load, located
 from drift_agent.errors import ConfigError
 from drift_agent.model import Lane
+from drift_agent.text import shown
 
 ConfigOption = Annotated[
     str, typer.Option("--config", "-c", metavar="FILE", envvar="DRIFTLINE_CONFIG", help="The agent's configuration.")

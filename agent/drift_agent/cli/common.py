@@ -1,4 +1,4 @@
-"""What every command shares: how it ends, how text from hosts is shown, where a document goes."""
+"""What every command shares: how it ends, and where a document goes."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from rich.console import Console
 
 from drift_agent import __version__
 from drift_agent.errors import EXIT_CODES, EXIT_FAILED, EXIT_OK, EXIT_USAGE, DriftlineError, InputError
-from drift_agent.text import shown as shown  # noqa: PLC0414 (for every command, from here)
+from drift_agent.text import shown
 
 # Typer keeps its copy of click private; its base of all usage errors is an ancestor of the one it exports.
 _USAGE_ERROR: Final[type[Exception]] = next(

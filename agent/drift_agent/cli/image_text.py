@@ -4,7 +4,6 @@ import base64
 from collections.abc import Sequence
 from typing import Any, Final
 
-from drift_agent.cli.common import shown
 from drift_agent.drift.check_result import CheckResult
 from drift_agent.drift.runtime import FACTS
 from drift_agent.image.delta import Group
@@ -14,7 +13,7 @@ from drift_agent.image.learn import CHECK_SCHEMA
 from drift_agent.image.policy import ALL_ATTRIBUTES, Policy
 from drift_agent.image.semantics import ATTRIBUTES
 from drift_agent.model import Change, Unreadable
-from drift_agent.text import cut
+from drift_agent.text import cut, shown
 
 DELTA_SCHEMA: Final = "driftline.image-diff/1"
 

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from drift_agent.cli.agent import ConfigOption, load_config
-from drift_agent.cli.common import EPILOG, OutputOption, shown, to_json, write_document
+from drift_agent.cli.common import EPILOG, OutputOption, to_json, write_document
 from drift_agent.config_file import DEFAULT_PATH
 from drift_agent.status import Document, ask_agent
+from drift_agent.text import shown
 from drift_agent.units import format_bytes
 
 
