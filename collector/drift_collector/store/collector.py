@@ -7,7 +7,7 @@ from typing import Any
 
 from drift_agent.errors import StoreError
 from drift_collector.store.base import MAX_ITEMS, DriftItem, DriftReport
-from drift_collector.store.http import Http, lines_of, text_of
+from drift_collector.store.http import Http, answered, lines_of, text_of
 from drift_collector.store.wire import MAX_LINE_BYTES, read_items, read_reports
 
 
@@ -51,4 +51,4 @@ class CollectorStore:
             return f"{self._http.name}: {said or 'refuses us'}; {hint}"
         if status == 404:
             return f"{self._http.name}: is no Driftline collector; InfluxDB is influxdb://HOST:PORT/DATABASE"
-        return f"{self._http.name}: answers {status}: {said or text[:200] or 'nothing'}"
+        return answered(self._http.name, status, said or text[:200])

@@ -116,6 +116,13 @@ def text_of(response: requests.Response, limit: int = 4_000) -> str:
     return shown.replace(secret, "[redacted]") if len(secret) >= _LEAST_SECRET else shown
 
 
+def answered(name: str, status: int, said: str) -> str:
+    """A sentence on an answer that is none of those that are known."""
+    if 300 <= status < 400:
+        return f"{name}: redirects ({status}), and redirects are not followed; give the final address"
+    return f"{name}: answers {status}: {said or 'nothing'}"
+
+
 def _tls_reason(error: Exception) -> str:
     text = str(error)
     if "WRONG_VERSION_NUMBER" in text:

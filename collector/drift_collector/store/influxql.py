@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from drift_agent.errors import ConfigError, StoreError
 from drift_agent.files import read_secret
-from drift_collector.store.http import Http, lines_of, text_of, token_of
+from drift_collector.store.http import Http, answered, lines_of, text_of, token_of
 
 CHUNK_ROWS: Final = 10_000
 MAX_CHUNK_BYTES: Final = 64 << 20
@@ -153,11 +153,15 @@ class InfluxQL:
                 " DRIFTLINE_PASSWORD_FILE"
             )
         if "database not found" in said or "no dbrp mapping" in said or ("bucket" in said and "not found" in said):
-            url = f"influxdb://{self._http.name}/{self._database}"
-            return f"{self._http.name}: has no database {self._database!r}; make it with `drift store init {url}`"
+            scheme = "influxdbs" if self._http.base.startswith("https:") else "influxdb"
+            url = f"{scheme}://{self._http.name}/{self._database}"
+            return (
+                f"{self._http.name}: has no database {self._database!r}; make it with `drift store init {url}`,"
+                " or give a token that may read it"
+            )
         if status == 404:
             return f"{self._http.name}: has no /query; is it InfluxDB? A collector is http://HOST:PORT"
-        return f"{self._http.name}: answers {status}: {said or 'nothing'}"
+        return answered(self._http.name, status, said)
 
 
 def open_http(url: str, environ: Mapping[str, str]) -> tuple[Http, str, str]:

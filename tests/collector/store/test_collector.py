@@ -101,7 +101,7 @@ def test_an_influxdb_is_no_collector(influxd1: Influxd1) -> None:
         (b"HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n{", "cannot be reached|cut short"),
         (b'HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{"end": 7}', "lacks lines"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>", "not what this program understands"),
-        (b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n", "answers 302"),
+        (b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n", "redirects .302., and"),
         (b'HTTP/1.1 503 No\r\nContent-Length: 21\r\n\r\n{"error": "disk full"}', "answers 503"),
         (b"HTTP/1.1 500 No\r\nContent-Length: 4\r\n\r\noops", "answers 500: oops"),
         (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nnope", "cannot be reached"),

@@ -106,7 +106,7 @@ def test_3x_needs_no_init_says_the_stub() -> None:
         (404, b"404 page not found", "has no /query"),
         (404, b'{"error":"database not found: fleet"}', "has no database 'fleet'; make it with `drift store init"),
         (500, b'{"error":"timeout"}', "answers 500: timeout"),
-        (302, b"", "answers 302: nothing"),
+        (302, b"", "redirects (302), and redirects are not followed; give the final address"),
     ],
 )
 def test_an_answer_that_is_none_is_one_sentence(status: int, body: bytes, said: str) -> None:
