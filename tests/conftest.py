@@ -108,23 +108,9 @@ def victoria_metrics() -> Iterator[VictoriaMetrics]:
         yield server
 
 
-@pytest.fixture
-def fresh_victoria_metrics() -> Iterator[VictoriaMetrics]:
-    """VictoriaMetrics of this test alone, which may stop it."""
-    with VictoriaMetrics(need.program("victoria-metrics")) as server:
-        yield server
-
-
 @pytest.fixture(scope="session")
 def influxd2() -> Iterator[Influxd2]:
     """InfluxDB 2.x for the whole session, where INFLUXD2 names it."""
-    with Influxd2(need.named("INFLUXD2")) as server:
-        yield server
-
-
-@pytest.fixture
-def fresh_influxd2() -> Iterator[Influxd2]:
-    """InfluxDB 2.x of this test alone, which may stop it."""
     with Influxd2(need.named("INFLUXD2")) as server:
         yield server
 
