@@ -16,6 +16,9 @@ Lane: TypeAlias = Literal["drift", "logs", "metrics"]
 LANES: Final[tuple[Lane, ...]] = ("drift", "logs", "metrics")
 """From the one that leaves first to the one that is dropped first."""
 
+Key: TypeAlias = tuple[str, str]
+"""Kind and key of an item."""
+
 FieldValue: TypeAlias = "float | int | str | bool"
 
 

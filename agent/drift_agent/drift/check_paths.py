@@ -18,6 +18,7 @@ from drift_agent.image.manifest import Manifest
 from drift_agent.image.policy import Policy
 from drift_agent.image.rootfs import RootFiles
 from drift_agent.image.scan import Scan
+from drift_agent.model import Key
 
 MOST_BYTES: Final = 64 << 20
 """A larger file is not read when some paths are looked at: whoever waits for that look must not wait for its digest."""
@@ -86,7 +87,7 @@ def _compare_some(
 ) -> tuple[Scope, bool]:
     """Compares files until `is_over`; which it came to, and whether those were all."""
     whole = _outermost(trees)
-    single: set[tuple[str, str]] = set()
+    single: set[Key] = set()
     for key in sorted(set(paths), key=key_order):
         if is_over():
             return Scope(frozenset(single), everything=False), False

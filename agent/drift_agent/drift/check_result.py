@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from drift_agent.model import Change, ChangeKind, Unreadable
+from drift_agent.model import Change, ChangeKind, Key, Unreadable
 
 
 def is_within(key: str, tree: str) -> bool:
@@ -18,7 +18,7 @@ class Scope:
     Not the content of the files `postponed`, wherever they stand.
     """
 
-    keys: frozenset[tuple[str, str]] = frozenset()
+    keys: frozenset[Key] = frozenset()
     trees: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
     everything: bool = True

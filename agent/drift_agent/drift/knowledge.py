@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from drift_agent.drift import seal
+from drift_agent.drift.check_result import is_within
 from drift_agent.drift.ledger import Ledger, advance, is_empty
-from drift_agent.drift.state import Delta, Key, Memory, StateStore
-from drift_agent.model import Change, ChangeKind, Unreadable
+from drift_agent.drift.state import Memory, StateStore
+from drift_agent.drift.state_record import Delta
+from drift_agent.model import Change, ChangeKind, Key, Unreadable
 
 _ALLOWED: Final = frozenset({("socket", "removed"), ("manifest", "added")})
 """What may differ from the seal: a service may stop; and a seal of older versions does not hold the manifest."""
@@ -133,8 +135,7 @@ class Knowledge:
         """What cannot be read was not seen: it has not been put right."""
         kind, name = key
         return key in self.unreadable or any(
-            kind == other and (kind != "file" or name.startswith(top.rstrip("/") + "/"))
-            for other, top in self.unreadable
+            kind == other and (kind != "file" or is_within(name, top)) for other, top in self.unreadable
         )
 
     def write(self, memory: Memory, delta: Delta | None = None) -> None:

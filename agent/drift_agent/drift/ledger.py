@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from drift_agent.drift.state import Delta, Key
-from drift_agent.drift.state_record import Slot
-from drift_agent.model import Change
+from drift_agent.drift.state_record import Delta, Slot
+from drift_agent.model import Change, Key
 
 MAX_REVERTED: Final = 10_000
 """Latched items that are kept; past it the instance is known to be lost, and one more changes nothing."""

@@ -9,12 +9,10 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from drift_agent.model import Attributes, AttributeValue, Change, ChangeKind
+from drift_agent.model import Attributes, AttributeValue, Change, ChangeKind, Key
 
 SEMANTICS: Final = 1
 """Version of what the digest covers; it stands before every digest."""
-
-Key = tuple[str, str]
 
 
 def of(changes: Mapping[Key, Change]) -> dict[Key, Change]:

@@ -6,22 +6,20 @@ state folder must not lend its history to a new instance. A file that is no data
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from secrets import token_hex
-from typing import Final, TypeAlias
+from typing import Final
 from urllib.parse import quote
 
 from drift_agent.drift.sequence import SequenceFile
-from drift_agent.drift.state_record import Slot, decode, encode, unknown
+from drift_agent.drift.state_record import Delta, Slot, decode, encode, unknown
 from drift_agent.errors import InputError
 from drift_agent.line_protocol import portable
-from drift_agent.model import Change
+from drift_agent.model import Change, Key
 
 SCHEMA_VERSION: Final = 1
-
-Key: TypeAlias = tuple[str, str]
 
 _LOCK_SECONDS = 5.0
 """How long another process's lock is waited for."""
@@ -54,14 +52,6 @@ class Memory:
     seal: str = ""
     first_boot: int = 0
     """When this state began: what logged in before it was not this instance."""
-
-
-@dataclass(frozen=True, slots=True)
-class Delta:
-    """What one transaction changes in the items."""
-
-    put: dict[Slot, Iterable[Change]] = field(default_factory=dict)
-    drop: dict[Slot, Iterable[Key]] = field(default_factory=dict)
 
 
 class StateUnavailableError(InputError):

@@ -1,12 +1,23 @@
-"""An item as `state.db` keeps it: a JSON object, believed only if it is whole."""
+"""An item as `state.db` keeps it: a JSON object, believed only if it is whole. Pure."""
 
 import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias, get_args
 
-from drift_agent.model import AttributeValue, Change, ChangeKind, PathClass, Severity
+from drift_agent.model import AttributeValue, Change, ChangeKind, Key, PathClass, Severity
 
 Slot: TypeAlias = Literal["open", "reverted", "seal", "login"]
 """open: items that differ now · reverted: that did · seal: the sealed class as first boot left it · login: who came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What one transaction changes in the items."""
+
+    put: dict[Slot, Iterable[Change]] = field(default_factory=dict)
+    drop: dict[Slot, Iterable[Key]] = field(default_factory=dict)
+
 
 UNKNOWN: Final[dict[str, AttributeValue]] = {"record": "cannot be read"}
 """`actual` of an item whose record in `state.db` was damaged: that there was one is all that is known."""

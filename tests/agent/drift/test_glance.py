@@ -14,7 +14,8 @@ from drift_agent.drift import glance as module
 from drift_agent.drift.check_result import CheckResult
 from drift_agent.drift.comparison import CACHE, ImageComparison
 from drift_agent.drift.glance import glance
-from drift_agent.drift.state import Delta, Memory, StateStore
+from drift_agent.drift.state import Memory, StateStore
+from drift_agent.drift.state_record import Delta
 from drift_agent.errors import InputError
 from drift_agent.identity import Identity
 from drift_agent.image.manifest import Manifest

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drift_agent.drift.ledger import MAX_REVERTED, Ledger, advance, is_empty
-from drift_agent.drift.state import Key
-from drift_agent.model import Change
+from drift_agent.model import Change, Key
 
 LOOKS = st.lists(st.dictionaries(st.sampled_from("abc"), st.sampled_from("xy")), max_size=6)
 

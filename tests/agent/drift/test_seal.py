@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drift_agent.drift import seal
-from drift_agent.model import Change
+from drift_agent.model import Change, Key
 
 Tree = Mapping[str, Mapping[str, str]]
 
@@ -18,7 +18,7 @@ TREES = st.dictionaries(
 )
 
 
-def differences(before: Tree, after: Tree) -> dict[seal.Key, Change]:
+def differences(before: Tree, after: Tree) -> dict[Key, Change]:
     """What a check of `after` against `before` says: only attributes that differ, all where there is no other side."""
     found = {}
     for key in before.keys() | after.keys():

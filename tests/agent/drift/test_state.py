@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from drift_agent.drift.state import Delta, Memory, StateStore, StateUnavailableError
-from drift_agent.drift.state_record import UNKNOWN, Slot
+from drift_agent.drift.state import Memory, StateStore, StateUnavailableError
+from drift_agent.drift.state_record import UNKNOWN, Delta, Slot
 from drift_agent.errors import InputError
 from drift_agent.model import Change
 
