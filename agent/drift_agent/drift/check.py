@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from drift_agent.drift.check_result import CheckResult
-from drift_agent.drift.compare import Comparison
+from drift_agent.drift.compare import Comparer
 from drift_agent.drift.content_diff import with_diffs
 from drift_agent.drift.expected import Expected
 from drift_agent.errors import ManifestError
@@ -54,7 +54,7 @@ def check_tree(
     started = time.monotonic()
     header = manifest.header
     require_semantics(manifest)
-    comparison = Comparison(header.policy)
+    comparer = Comparer(header.policy)
     foreign = mounts.foreign(mounts.standing(root, header.policy), header.mounts)
     expected = Expected(manifest, manifest.blocks(), 2)
     with (
@@ -64,20 +64,20 @@ def check_tree(
     ):
         told = 0
         seen = scan.entries() if known is None else scan.changes(known, mounts.unsteady())
-        for _ in comparison.files(expected, seen):
-            if progress is not None and comparison.scanned - told >= PROGRESS_STEP:
-                told = comparison.scanned
+        for _ in comparer.files(expected, seen):
+            if progress is not None and comparer.scanned - told >= PROGRESS_STEP:
+                told = comparer.scanned
                 progress(told)
-    not_applicable = _compare_facts(root, manifest, comparison, expected)
+    not_applicable = _compare_facts(root, manifest, comparer, expected)
     return CheckResult(
-        changes=with_diffs(root, manifest, comparison.changes) + _foreign_mounts(foreign, header.policy),
-        scanned=comparison.scanned,
-        unreadable=comparison.unreadable,
+        changes=with_diffs(root, manifest, comparer.changes) + _foreign_mounts(foreign, header.policy),
+        scanned=comparer.scanned,
+        unreadable=comparer.unreadable,
         not_applicable=not_applicable,
-        observed=comparison.digest(),
+        observed=comparer.digest(),
         seconds=time.monotonic() - started,
-        omitted=comparison.omitted,
-        overfull=comparison.overfull,
+        omitted=comparer.omitted,
+        overfull=comparer.overfull,
     )
 
 
@@ -96,7 +96,7 @@ def _open_cache(path: str | None, header: Header, rehash: bool) -> Iterator[Stat
         known.close()
 
 
-def _compare_facts(root: str, manifest: Manifest, comparison: Comparison, expected: Expected) -> list[str]:
+def _compare_facts(root: str, manifest: Manifest, comparer: Comparer, expected: Expected) -> list[str]:
     """Compares every kind behind the files; returns those without a meaning here."""
     policy = manifest.header.policy
     not_applicable = []
@@ -105,7 +105,7 @@ def _compare_facts(root: str, manifest: Manifest, comparison: Comparison, expect
         for fact in FACTS:
             if fact.kind in policy.kinds:
                 observed = fact.gather(context)
-                comparison.facts(fact.kind, expected, observed)
+                comparer.facts(fact.kind, expected, observed)
                 if observed is None:
                     not_applicable.append(fact.kind)
     expected.finish()

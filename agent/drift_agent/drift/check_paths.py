@@ -7,7 +7,7 @@ from typing import Final
 
 from drift_agent.drift.check import require_semantics
 from drift_agent.drift.check_result import CheckResult, Scope, is_within
-from drift_agent.drift.compare import Comparison
+from drift_agent.drift.compare import Comparer
 from drift_agent.drift.content_diff import with_diffs
 from drift_agent.drift.expected import Expected
 from drift_agent.image import mounts
@@ -43,7 +43,7 @@ def check_paths(root: str, manifest: Manifest, paths: Iterable[str], *, trees: I
     started = time.monotonic()
     header = manifest.header
     require_semantics(manifest)
-    comparison = Comparison(header.policy)
+    comparer = Comparer(header.policy)
     foreign = mounts.foreign(mounts.standing(root, header.policy), header.mounts)
 
     def is_over() -> bool:
@@ -54,31 +54,31 @@ def check_paths(root: str, manifest: Manifest, paths: Iterable[str], *, trees: I
             raise PostponedError
 
     with Scan(root, header.policy, boundaries=frozenset(foreign), pace=pace, most=MOST_BYTES) as scan:
-        scope, complete = _compare_some(comparison, scan, manifest, paths, trees, is_over)
+        scope, complete = _compare_some(comparer, scan, manifest, paths, trees, is_over)
     touched = _facts_touched(header.policy, [key for _, key in scope.keys], scope.trees)
     if touched:
         with RootFiles(root) as files:
             context = Context(files, header.image, header.policy.seals_account)
             for fact in touched:
-                comparison.facts(
+                comparer.facts(
                     fact.kind, Expected(manifest, manifest.blocks(*manifest.span_of(fact.kind))), fact.gather(context)
                 )
     return CheckResult(
-        changes=with_diffs(root, manifest, comparison.changes),
-        scanned=comparison.scanned,
-        unreadable=comparison.unreadable,
+        changes=with_diffs(root, manifest, comparer.changes),
+        scanned=comparer.scanned,
+        unreadable=comparer.unreadable,
         not_applicable=[],
         observed="",
         seconds=time.monotonic() - started,
-        scope=replace(scope, kinds=tuple(fact.kind for fact in touched), postponed=frozenset(comparison.postponed)),
-        omitted=comparison.omitted,
-        overfull=comparison.overfull,
+        scope=replace(scope, kinds=tuple(fact.kind for fact in touched), postponed=frozenset(comparer.postponed)),
+        omitted=comparer.omitted,
+        overfull=comparer.overfull,
         complete=complete,
     )
 
 
 def _compare_some(
-    comparison: Comparison,
+    comparer: Comparer,
     scan: Scan,
     manifest: Manifest,
     paths: Iterable[str],
@@ -99,13 +99,13 @@ def _compare_some(
             whole = _outermost([*whole, key])
             continue
         single.add(("file", key))
-        _run(comparison.files(Expected(manifest, iter([line] if line else [])), [entry] if entry else []))
+        _run(comparer.files(Expected(manifest, iter([line] if line else [])), [entry] if entry else []))
     for number, tree in enumerate(whole):
         start, end = manifest.span_below(tree)
         if end - start > MOST_EXPECTED_BYTES:
             return Scope(frozenset(single), tuple(whole[:number]), everything=False), False
         expected = Expected(manifest, manifest.blocks(start, end))
-        for _ in comparison.files(expected, scan.entries(tree)):
+        for _ in comparer.files(expected, scan.entries(tree)):
             if is_over():
                 return Scope(frozenset(single), tuple(whole[:number]), everything=False), False
     return Scope(frozenset(single), tuple(whole), everything=False), True

@@ -30,7 +30,7 @@ _BATCH: Final = 512
 _NOTHING: Final[Attributes] = {}
 
 
-class Comparison:
+class Comparer:
     """Collects the differences between what is expected and what is seen; kinds must come in their order."""
 
     def __init__(self, policy: Policy) -> None:
