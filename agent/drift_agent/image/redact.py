@@ -16,15 +16,20 @@ MIN_RANDOM_BITS: Final = 3.6
 MIN_RANDOM_DIGITS: Final = 3
 MAX_LINE_CHARACTERS: Final = 500
 
-_NAMED: Final = re.compile(
-    r"""(?ix) (?<! [\w.\-] ) ( [\w.\-]* (?: pass | secret | token | api[_\-.]?key | access[_\-.]?key | private[_\-.]?key
-        | credential | psk | auth[_\-.]?key | community ) [\w.\-]* ["']? \s* (?: [:=]+ >? | \s ) \s* ) (?! \s ) (.+) """
-)
-_URL: Final = re.compile(r"(\w://[^\s/:@]*:)[^\s/@]+(@)")
+_NAME: Final = r"""(?<! [\w.\-] ) [\w.\-]* (?: (?: pass | pwd | secret | token | api[_\-.]?key | credential | psk | community ) [\w.\-]*
+    | (?: access | private | auth | sign(?:ing)? | encryption | master | session ) [_\-.]? key [\w.\-]*
+    | (?: root | bind | user | admin | store | [_\-.] ) pw (?! [\w.\-] ) ) ["']?"""
+_NAMED: Final = re.compile(rf"(?ix) ( {_NAME} \s* (?: [:=]+ >? | > | \s ) \s* ) (?! \s ) (.+)")
+_OPEN_VALUE: Final = re.compile(rf"(?ix) {_NAME} \s* [:=]+ \s* (?: [|>][+\-\d]* | .* \\ )? $")
+"""A named value that goes on in the lines below, as far as they are indented: a block of YAML, a line that goes on."""
+
+_URL: Final = re.compile(r"((?<![^\s:=\"'(<\[])//[^\s/:@]*:)[^\s/]+(@)")
 _AUTHORIZATION: Final = re.compile(r"(?i)\b((?:bearer|basic|digest|token)\s+)[\w.~+/=-]{6,}")
-_CRYPT: Final = re.compile(r"\$(?:1|2[abxy]?|5|6|7|y|gy|argon2\w*|scrypt|apr1)\$[^\s:]+")
+_CRYPT: Final = re.compile(
+    r"\{(?:S?SHA\d*|S?MD5|CRYPT|PBKDF2[\w-]*|ARGON2)\}\S+|\$(?:1|2[abxy]?|5|6|7|y|gy|argon2\w*|scrypt|apr1)\$[^\s:]+"
+)
 _KNOWN: Final = re.compile(
-    r"\b(?:(?:AKIA|ASIA)[A-Z0-9]{12,}|gh[opsur]_\w{8,}|glpat-[\w-]{8,}|xox[abprs]-[\w-]{8,}|eyJ[\w.-]{12,})"
+    r"\b(?:(?:AKIA|ASIA)[A-Z0-9]{12,}|gh[opsur]_\w{8,}|glpat-[\w-]{8,}|xox[abprs]-[\w-]{8,}|[rs]k_(?:live|test)_\w+|eyJ[\w.-]{12,})"
 )
 _WORD: Final = re.compile(rf"[A-Za-z0-9+/_=.~-]{{{MIN_RANDOM_LENGTH},}}")
 _PEM_BEGIN: Final = re.compile(r"-----BEGIN [A-Z0-9 ]+-----")
@@ -43,14 +48,20 @@ def redact_line(line: str) -> str:
 
 
 def redact_blocks(lines: list[str]) -> list[str]:
-    """The lines with what stands within PEM blocks taken out; as many lines as before."""
+    """The lines with what stands within PEM blocks, and below a named value that goes on, taken out; as many as before."""
     inside = False
+    open_at: int | None = None
     done = []
     for line in lines:
+        indent = len(line) - len(line.lstrip())
         if inside and not _PEM_END.search(line):
             done.append(REDACTED)
             continue
         inside = bool(_PEM_BEGIN.search(line)) and not _PEM_END.search(line)
+        if open_at is not None and (indent > open_at or not line.strip()):
+            done.append(f"{line[:indent]}{REDACTED}" if line.strip() else line)
+            continue
+        open_at = indent if _OPEN_VALUE.search(line[:MAX_LINE_CHARACTERS].rstrip()) else None
         done.append(line)
     return done
 

@@ -17,6 +17,15 @@ from effort import LINEAR, growth
         ("psk: letmein", "letmein"),
         ("passwd letmein", "letmein"),
         ("secret => 'x1'", "x1"),
+        ("DB_PWD=hunter2", "hunter2"),
+        ("bindpw hunter2", "hunter2"),
+        ("olcRootPW: hunter2", "hunter2"),
+        ("encryption_key=hunter2", "hunter2"),
+        ("<password>hunter2</password>", "hunter2"),
+        ("userPassword: {SSHA}abcd", "abcd"),
+        ("admin {SSHA}abcd", "abcd"),
+        ("url = https://user:hun@ter2@example.org/x", "ter2"),
+        ("//user:hunter2@files.example/share /mnt cifs", "hunter2"),
         ("url = https://user:hunter2@example.org/x", "hunter2"),
         ("Authorization: Bearer abcdef123", "abcdef123"),
         ("root:$6$salt$abcdefgh:19000:", "abcdefgh"),
@@ -38,6 +47,9 @@ def test_what_looks_like_a_secret_is_taken_out(line: str, secret: str) -> None:
         "ExecStart=/usr/lib/systemd/systemd-networkd-wait-online",
         "deb http://deb.example.org/debian bookworm main",
         "net.ipv4.conf.all.accept_redirects = 0",
+        "key = value",
+        "AuthorizedKeysFile .ssh/authorized_keys",
+        "http://example.org:8080/x mail@example.org",
         "",
     ],
 )
@@ -48,6 +60,14 @@ def test_what_is_plain_configuration_stays(line: str) -> None:
 def test_blocks_of_keys_are_taken_out_line_for_line() -> None:
     lines = ["a", "-----BEGIN CERTIFICATE-----", "MIIB", "AB==", "-----END CERTIFICATE-----", "b"]
     assert redact_blocks(lines) == [lines[0], lines[1], REDACTED, REDACTED, lines[4], lines[5]]
+
+
+def test_values_that_go_on_below_their_name_are_taken_out() -> None:
+    lines = ["db:", "  password: |", "    hunter2", "", "    more", "  user: x", "token = a \\", "  hunter2", "end"]
+    found = redact_blocks(lines)
+    assert [line.strip() for line in found] == [
+        "db:", "password: |", REDACTED, "", REDACTED, "user: x", "token = a \\", REDACTED, "end",
+    ]  # fmt: skip
 
 
 def test_files_that_hold_private_keys_are_known() -> None:
