@@ -16,9 +16,11 @@ MIN_RANDOM_BITS: Final = 3.6
 MIN_RANDOM_DIGITS: Final = 3
 MAX_LINE_CHARACTERS: Final = 500
 
-_NAME: Final = r"""(?<! [\w.\-] ) [\w.\-]* (?: (?: pass | pwd | secret | token | api[_\-.]?key | credential | psk | community ) [\w.\-]*
+_NAME: Final = r"""(?<! [\w.\-] ) [\w.\-]* (?:
+    (?: pass | pwd | secret | token | api[_\-.]?key | credential | psk | community ) [\w.\-]*
     | (?: access | private | auth | sign(?:ing)? | encryption | master | session ) [_\-.]? key [\w.\-]*
-    | (?: root | bind | user | admin | store | [_\-.] ) pw (?! [\w.\-] ) ) ["']?"""
+    | (?: root | bind | user | admin | store | [_\-.] ) pw (?! [\w.\-] )
+    ) ["']?"""
 _NAMED: Final = re.compile(rf"(?ix) ( {_NAME} \s* (?: [:=]+ >? | > | \s ) \s* ) (?! \s ) (.+)")
 _OPEN_VALUE: Final = re.compile(rf"(?ix) {_NAME} \s* [:=]+ \s* (?: [|>][+\-\d]* | .* \\ )? $")
 """A named value that goes on in the lines below, as far as they are indented: a block of YAML, a line that goes on."""
@@ -48,7 +50,7 @@ def redact_line(line: str) -> str:
 
 
 def redact_blocks(lines: list[str]) -> list[str]:
-    """The lines with what stands within PEM blocks, and below a named value that goes on, taken out; as many as before."""
+    """The lines without what stands within PEM blocks, or below a named value that goes on; as many as before."""
     inside = False
     open_at: int | None = None
     done = []
