@@ -4,6 +4,9 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+SECOND: Final = 1_000_000_000
+"""In ns, which times are counted in."""
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DURATION_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d|w)")
 _SECONDS: Final = {

@@ -8,7 +8,8 @@ from typing import Final, NamedTuple
 
 from drift_agent.clock import Clock
 from drift_agent.drift.login_messages import FIELDS, MESSAGES, PROGRAMS, parse_journal_line
-from drift_agent.drift.login_records import SECOND, Login
+from drift_agent.drift.login_records import Login
+from drift_agent.units import SECOND
 
 FOLDERS: Final = ("var/log/journal", "run/log/journal")
 

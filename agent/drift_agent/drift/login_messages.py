@@ -14,10 +14,10 @@ from drift_agent.drift.login_records import (
     LOCAL_SERVICES,
     NAMED_SERVICES,
     NO_ADDRESS,
-    SECOND,
     Login,
     address_of,
 )
+from drift_agent.units import SECOND
 
 SESSION_MANAGER: Final = "session-manager"
 

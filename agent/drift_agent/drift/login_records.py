@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-SECOND: Final = 1_000_000_000
+from drift_agent.units import SECOND
+
 USER_PROCESS: Final = 7
 """`ut_type` of somebody who is logged in; the others are gettys, boots and ends."""
 

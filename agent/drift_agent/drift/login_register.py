@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from drift_agent.drift.login_messages import SESSION_MANAGER
-from drift_agent.drift.login_records import CONSOLE, SECOND, Login, address_of
+from drift_agent.drift.login_records import CONSOLE, Login, address_of
+from drift_agent.units import SECOND
 
 SAME_LOGIN_NS: Final = 60 * SECOND
 """Within which a login from an address and one of the same user from a name are one."""

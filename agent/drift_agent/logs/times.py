@@ -7,8 +7,8 @@ from functools import lru_cache
 from typing import Final
 
 from drift_agent.logs.stamps import LineTime
+from drift_agent.units import SECOND
 
-SECOND: Final = 1_000_000_000
 _LATEST: Final = 2**63 // SECOND - 1
 
 _MONTHS: Final = {

@@ -18,9 +18,9 @@ from drift_agent.metrics import MEASUREMENTS, METRICS
 from drift_agent.metrics.metric import Context, Gatherer, GatherStats, Metric, OutputStats
 from drift_agent.model import Point
 from drift_agent.schema import SchemaError
+from drift_agent.units import SECOND
 
 LOG: Final = logging.getLogger("driftline.metrics")
-SECOND: Final = 1_000_000_000
 
 
 @dataclass(slots=True)

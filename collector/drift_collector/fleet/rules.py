@@ -10,11 +10,10 @@ from typing import Final, TypeAlias, get_args
 
 from drift_agent.model import State
 from drift_agent.text import cut
-from drift_agent.units import format_duration
+from drift_agent.units import SECOND, format_duration
 from drift_collector.fleet.model import Reason, Trusted
 from drift_collector.store.base import DriftReport
 
-SECOND: Final = 1_000_000_000
 LEAST_FRESHNESS: Final = 60 * SECOND
 MOST_INTERVAL: Final = 3600
 """The longest report interval, in s, that a report is believed: what it says must not outlive its host for long."""

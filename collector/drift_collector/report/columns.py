@@ -10,7 +10,7 @@ from typing import Final
 from rich.cells import cell_len
 
 from drift_agent.text import cut, shown
-from drift_agent.units import format_duration
+from drift_agent.units import SECOND, format_duration
 from drift_collector.fleet.model import Verdict
 
 GAP: Final = 2
@@ -18,8 +18,6 @@ GAP: Final = 2
 
 MAX_NAME: Final = 256
 """Characters of a name that are shown; no cloud gives longer ones."""
-
-_SECOND: Final = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +53,7 @@ def age(moment: int | None, now: int) -> str:
     """How long ago, or ahead: `12s`, `2h 5m`, `+5m` for the future, `-` for never."""
     if moment is None:
         return "-"
-    seconds = (now - moment) // _SECOND
+    seconds = (now - moment) // SECOND
     return f"+{format_duration(-seconds)}" if seconds < -1 else format_duration(max(0, seconds))
 
 

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from drift_agent.model import AttributeValue
 from drift_agent.text import shown
-from drift_agent.units import format_duration
+from drift_agent.units import SECOND, format_duration
 from drift_collector.fleet.model import STATES, Fleet, Verdict
 from drift_collector.server.style import CSS
 from drift_collector.store.base import DriftItem
@@ -16,7 +16,6 @@ from drift_collector.store.base import DriftItem
 MAX_ROWS: Final = 500
 MAX_NAME: Final = 64
 MAX_DIFF_LINES: Final = 1_000
-_SECOND: Final = 1_000_000_000
 _SIGNS: Final = {"added": "+", "removed": "\u2212", "modified": "~", "reverted": "\u21ba"}
 
 
@@ -205,12 +204,12 @@ def _count(number: int, noun: str) -> str:
 def _age(moment: int | None, now: int) -> str:
     if moment is None:
         return "never"
-    seconds = (now - moment) // _SECOND
+    seconds = (now - moment) // SECOND
     return f"in {format_duration(-seconds)}" if seconds < -1 else f"{format_duration(seconds)} ago"
 
 
 def _stamp(moment: int) -> str:
     try:
-        return datetime.fromtimestamp(moment // _SECOND, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+        return datetime.fromtimestamp(moment // SECOND, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     except (ValueError, OverflowError, OSError):
         return str(moment)

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 import need
 from drift_agent.drift import login_databases
 from drift_agent.drift.login_databases import TABLES, LoginDatabase
-from drift_agent.drift.login_records import SECOND, Login
+from drift_agent.drift.login_records import Login
+from drift_agent.units import SECOND
 
 WTMPDB, LASTLOG2 = TABLES
 NOW = 1_700_000_000 * SECOND

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drift_agent.drift.login_messages import parse_auth_line, parse_journal_line, parse_message, parse_session_line
-from drift_agent.drift.login_records import SECOND, Login
+from drift_agent.drift.login_records import Login
+from drift_agent.units import SECOND
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(hours=1)))
 ACCEPTED = "Accepted publickey for admin from 203.0.113.7 port 50122 ssh2: ED25519 SHA256:abc"

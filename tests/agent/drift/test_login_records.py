@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drift_agent.drift.login_records import (
-    SECOND,
     Login,
     address_of,
     of_service,
@@ -17,6 +16,7 @@ from drift_agent.drift.login_records import (
     record_size,
     source_of,
 )
+from drift_agent.units import SECOND
 
 
 def utmp(

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drift_agent.drift import login_register
-from drift_agent.drift.login_records import SECOND, Login
+from drift_agent.drift.login_records import Login
 from drift_agent.drift.login_register import Earliest, Register, key_of
+from drift_agent.units import SECOND
 
 NAME, ADDRESS = "bastion.example.com", "203.0.113.7"
 
