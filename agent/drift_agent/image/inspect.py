@@ -12,6 +12,7 @@ import struct
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
+from drift_agent.errors import InputError
 from drift_agent.image.canonical import XATTR
 from drift_agent.model import AttributeValue
 
@@ -46,6 +47,23 @@ class ReadStoppedError(Exception):
 
 class PostponedError(ReadStoppedError):
     """This one content alone is not to be read now."""
+
+
+def reason(error: OSError) -> str:
+    """What the system says of an error."""
+    return error.strerror or type(error).__name__
+
+
+def open_root(root: str) -> int:
+    """A descriptor of the folder that stands for `/`.
+
+    Raises:
+        InputError: it cannot be opened.
+    """
+    try:
+        return os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise InputError(f"{root}: cannot be opened as a root folder: {error.strerror}") from None
 
 
 def names(descriptor: int) -> list[str]:

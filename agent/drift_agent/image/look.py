@@ -16,15 +16,15 @@ from drift_agent.image.canonical import XATTR, encode, string_member
 from drift_agent.image.entry import Entry, Place, Seen, Unfinished
 from drift_agent.image.globs import State
 from drift_agent.image.hashing import MIN_BYTES, Hasher
+from drift_agent.image.inspect import reason
 from drift_agent.image.policy import ALL_ATTRIBUTES, Decision, Policy
-from drift_agent.image.stat_record import Stat, stat_key
+from drift_agent.image.stat_record import NO_STAT, stat_key
 from drift_agent.model import AttributeValue, Item
 
 SWAPPED: Final = frozenset((errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.ESTALE))
 """How an open fails where something else, or nothing, stands since the stat."""
 
 _ATTEMPTS: Final = 3
-_NO_STAT: Final[Stat] = (0, 0, 0, 0, 0)
 _NEED_OPEN: Final = frozenset(("sha256", "flags", "xattr"))
 
 
@@ -105,9 +105,9 @@ class Looker:
             except _SwappedError:
                 continue
             except OSError as error:
-                return Seen(name, Entry(key, decision, b"", reason(error), hidden_below=True), _NO_STAT)
+                return Seen(name, Entry(key, decision, b"", reason(error), hidden_below=True), NO_STAT)
         changing = "changed each time it was looked at"
-        return Seen(name, Entry(key, decision, b"", changing, hidden_below=True), _NO_STAT)
+        return Seen(name, Entry(key, decision, b"", changing, hidden_below=True), NO_STAT)
 
     def finish(self, entry: Entry) -> None:
         """Waits until the entry's content is hashed, and makes its line."""
@@ -258,8 +258,3 @@ def _line(key: str, decision: Decision, attributes: dict[str, AttributeValue]) -
             name: value for name, value in attributes.items() if ("xattr" if name.startswith(XATTR) else name) in wanted
         }
     return encode(Item("file", key, attributes))
-
-
-def reason(error: OSError) -> str:
-    """What the system says of an error."""
-    return error.strerror or type(error).__name__

@@ -19,6 +19,7 @@ from drift_agent.image.stat_record import (
     ENTERED,
     HIDDEN,
     HIDDEN_DESCEND,
+    NO_STAT,
     PLAIN,
     SINGLE,
     SINGLE_DESCEND,
@@ -36,8 +37,6 @@ FRESH_NS: Final = 2_000_000_000
 
 MAX_NAMES: Final = 20_000
 """A folder of more is not remembered: a record is held in memory whole."""
-
-_NO_STAT: Final[Stat] = (0, 0, 0, 0, 0)
 
 
 class Run:
@@ -142,7 +141,7 @@ class Recall:
         entry = None
         if way not in (HIDDEN, HIDDEN_DESCEND):
             entry = Entry(folder.path_of(name), self._looker.verdict(folder.state.child(name))[0], line)
-        return Seen(name, entry, _NO_STAT, way in ENTERED)
+        return Seen(name, entry, NO_STAT, way in ENTERED)
 
     def _looked_at(self, folder: Place, names: list[str]) -> list[str]:
         """The names that are not ignored with all that may be below."""

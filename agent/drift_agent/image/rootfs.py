@@ -5,7 +5,6 @@ import os
 import stat
 from typing import IO, Final, Self
 
-from drift_agent.errors import InputError
 from drift_agent.image import inspect
 
 MAX_FILE_BYTES: Final = 64 << 20
@@ -23,10 +22,7 @@ class RootFiles:
         Raises:
             InputError: the root cannot be opened.
         """
-        try:
-            self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError as error:
-            raise InputError(f"{root}: cannot be opened as a root folder: {error.strerror}") from None
+        self._root = inspect.open_root(root)
 
     def close(self) -> None:
         """Gives the root's descriptor back."""

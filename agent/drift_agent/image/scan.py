@@ -11,11 +11,11 @@ from collections import deque
 from collections.abc import Callable, Container, Iterator
 from typing import Final, Self
 
-from drift_agent.errors import InputError
 from drift_agent.image import inspect
 from drift_agent.image.entry import Entry, Place, Seen
 from drift_agent.image.hashing import Hasher
-from drift_agent.image.look import SWAPPED, Looker, reason
+from drift_agent.image.inspect import reason
+from drift_agent.image.look import SWAPPED, Looker
 from drift_agent.image.policy import Policy
 from drift_agent.image.recall import Recall, Run
 from drift_agent.image.statcache import StatCache
@@ -64,10 +64,7 @@ class Scan:
         self._boundaries = boundaries
         self._keeps = keep is not None
         self._looker = Looker(policy, boundaries, hasher, keep, pace, most)
-        try:
-            self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError as error:
-            raise InputError(f"{root}: cannot be opened as a root folder: {error.strerror}") from None
+        self._root = inspect.open_root(root)
 
     def close(self) -> None:
         """Gives the root's descriptor back; the scan is of no use after it."""

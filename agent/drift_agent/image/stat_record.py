@@ -22,6 +22,8 @@ ENTERED: Final = frozenset((DESCEND, SINGLE_DESCEND, HIDDEN_DESCEND))
 HEAD: Final = struct.Struct("<IIII")
 
 Stat = tuple[int, int, int, int, int]
+NO_STAT: Final[Stat] = (0, 0, 0, 0, 0)
+"""Of what could not be looked at, or need not be: never that of anything."""
 
 
 def stat_key(status: os.stat_result) -> Stat:

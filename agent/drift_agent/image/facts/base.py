@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from drift_agent.image import command
 from drift_agent.image.canonical import order
+from drift_agent.image.inspect import reason
 from drift_agent.image.rootfs import RootFiles
 from drift_agent.model import Attributes, Item
 
@@ -54,8 +55,17 @@ def read_text(context: Context, key: str, unreadable: dict[str, str]) -> str | N
     try:
         return context.files.text(key)
     except OSError as error:
-        unreadable[key] = error.strerror or type(error).__name__
+        unreadable[key] = reason(error)
         return None
+
+
+def names_in(context: Context, folder: str, unreadable: dict[str, str]) -> list[str]:
+    """The sorted names in a folder; where it cannot be read, notes why and gives none."""
+    try:
+        return context.files.names(folder)
+    except OSError as error:
+        unreadable[folder] = reason(error)
+        return []
 
 
 def unique(records: Mapping[str, Attributes], key: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from drift_agent.image.facts import rpm
-from drift_agent.image.facts.base import Context, Fact, Gathered, gathered, read_text, unique
+from drift_agent.image.facts.base import Context, Fact, Gathered, gathered, names_in, read_text, unique
 from drift_agent.model import Attributes
 
 STATUS: Final = "/var/lib/dpkg/status"
@@ -19,11 +19,7 @@ def gather(context: Context) -> Gathered | None:
     """Every package that is at least in part there; None where neither dpkg nor rpm has a database."""
     unreadable: dict[str, str] = {}
     texts = [read_text(context, STATUS, unreadable)]
-    try:
-        names = [name for name in context.files.names(STATUS_FOLDER) if not name.endswith(".md5sums")]
-    except OSError as error:
-        unreadable[STATUS_FOLDER] = error.strerror or type(error).__name__
-        names = []
+    names = [name for name in names_in(context, STATUS_FOLDER, unreadable) if not name.endswith(".md5sums")]
     texts += [read_text(context, f"{STATUS_FOLDER}/{name}", unreadable) for name in names]
     from_rpm = rpm.packages(context, unreadable)
     if not unreadable and from_rpm is None and all(text is None for text in texts):

@@ -8,7 +8,8 @@ import errno
 import os
 from typing import Final
 
-from drift_agent.image.facts.base import Context
+from drift_agent.image.facts.base import Context, names_in
+from drift_agent.image.inspect import reason
 from drift_agent.model import Attributes
 
 FOLDERS: Final = ("/usr/lib/sysimage/rpm", "/var/lib/rpm")
@@ -30,11 +31,7 @@ def packages(context: Context, unreadable: dict[str, str]) -> dict[str, Attribut
     it does for `gpg-pubkey:none`: the keys that rpm trusts are kept like packages.
     """
     for folder in FOLDERS:
-        try:
-            names = context.files.names(folder)
-        except OSError as error:
-            unreadable[folder] = error.strerror or type(error).__name__
-            continue
+        names = names_in(context, folder, unreadable)
         for name in _DATABASES:
             if name in names:
                 return _packages(context, folder, name, unreadable)
@@ -46,7 +43,7 @@ def _packages(context: Context, folder: str, name: str, unreadable: dict[str, st
     try:
         return parse(_query(context, folder, name))
     except OSError as error:
-        unreadable[database] = error.strerror or type(error).__name__
+        unreadable[database] = reason(error)
     except ValueError as error:
         unreadable[database] = str(error)
     return {}

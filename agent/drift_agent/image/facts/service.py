@@ -7,7 +7,8 @@ A `service` is a unit of any type, by its name, with `state` (as systemctl is-en
 import os
 from typing import Final
 
-from drift_agent.image.facts.base import Context, Fact, Gathered, gathered
+from drift_agent.image.facts.base import Context, Fact, Gathered, gathered, names_in
+from drift_agent.image.inspect import reason
 from drift_agent.model import Attributes, AttributeValue
 
 CONFIGURED: Final = "/etc/systemd/system"
@@ -42,7 +43,7 @@ def _unit_files(context: Context, unreadable: dict[str, str]) -> dict[str, str]:
     """Unit → the folder whose file of that name counts."""
     units: dict[str, str] = {}
     for folder in UNIT_FOLDERS:
-        for name in _names(context, folder, unreadable):
+        for name in names_in(context, folder, unreadable):
             if name.endswith(_TYPES):
                 units.setdefault(name, folder)
     return units
@@ -51,20 +52,12 @@ def _unit_files(context: Context, unreadable: dict[str, str]) -> dict[str, str]:
 def _wanted_by(context: Context, unreadable: dict[str, str]) -> dict[str, set[str]]:
     """Unit → the units that want or require it by a link below /etc."""
     wanted: dict[str, set[str]] = {}
-    for folder in _names(context, CONFIGURED, unreadable):
+    for folder in names_in(context, CONFIGURED, unreadable):
         owner, separator, relation = folder.rpartition(".")
         if separator and relation in ("wants", "requires"):
-            for name in _names(context, f"{CONFIGURED}/{folder}", unreadable):
+            for name in names_in(context, f"{CONFIGURED}/{folder}", unreadable):
                 wanted.setdefault(name, set()).add(owner)
     return wanted
-
-
-def _names(context: Context, folder: str, unreadable: dict[str, str]) -> list[str]:
-    try:
-        return context.files.names(folder)
-    except OSError as error:
-        unreadable[folder] = error.strerror or type(error).__name__
-        return []
 
 
 def _state(context: Context, name: str, folder: str | None, wanted: bool, unreadable: dict[str, str]) -> str:
@@ -80,7 +73,7 @@ def _state(context: Context, name: str, folder: str | None, wanted: bool, unread
     try:
         text = context.files.text(f"{folder}/{name}", _MAX_UNIT_BYTES)
     except OSError as error:
-        unreadable[f"{folder}/{name}"] = error.strerror or type(error).__name__
+        unreadable[f"{folder}/{name}"] = reason(error)
         return "static"
     if text is not None and not text:
         return "masked"

@@ -5,7 +5,7 @@ A `sysctl` is a parameter (dots between its parts; a glob stays a glob) with its
 
 from typing import Final
 
-from drift_agent.image.facts.base import Context, Fact, Gathered, gathered, read_text
+from drift_agent.image.facts.base import Context, Fact, Gathered, gathered, names_in, read_text
 from drift_agent.model import Attributes
 
 FOLDERS: Final = ("/etc/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
@@ -19,12 +19,7 @@ def gather(context: Context) -> Gathered | None:
     unreadable: dict[str, str] = {}
     files: dict[str, str] = {}
     for folder in FOLDERS:
-        try:
-            names = context.files.names(folder)
-        except OSError as error:
-            unreadable[folder] = error.strerror or type(error).__name__
-            continue
-        for name in names:
+        for name in names_in(context, folder, unreadable):
             if name.endswith(".conf"):
                 files.setdefault(name, f"{folder}/{name}")
     found: dict[str, Attributes] = {}
