@@ -1,9 +1,8 @@
 """A tree against its manifest."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final
 
 from drift_agent.drift.check_result import CheckResult
 from drift_agent.drift.compare import Comparer
@@ -20,15 +19,10 @@ from drift_agent.image.manifest import Manifest
 from drift_agent.image.mounts import Mount
 from drift_agent.image.policy import Policy
 from drift_agent.image.rootfs import RootFiles
-from drift_agent.image.scan import Scan
+from drift_agent.image.scan import PROGRESS_STEP, Progress, Scan
 from drift_agent.image.semantics import SEMANTICS
 from drift_agent.image.statcache import StatCache
 from drift_agent.model import Attributes, Change
-
-Progress = Callable[[int], None]
-"""Told now and then how many items were looked at so far."""
-
-PROGRESS_STEP: Final = 256
 
 
 def check_tree(

@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, Final
 
@@ -18,16 +18,12 @@ from drift_agent.image.hashing import Hasher
 from drift_agent.image.header import Header, is_image_name
 from drift_agent.image.policy import STATE_FOLDER, Decision, Policy
 from drift_agent.image.rootfs import RootFiles
-from drift_agent.image.scan import Scan
+from drift_agent.image.scan import PROGRESS_STEP, Progress, Scan
 from drift_agent.image.semantics import SEMANTICS
 from drift_agent.line_protocol import portable
 from drift_agent.model import Item
 
-Progress = Callable[[int], None]
-"""Told now and then how many items were looked at so far."""
-
 STATE_FILE: Final = f"{STATE_FOLDER}/state.db"
-PROGRESS_STEP: Final = 256
 _SHOWN_UNREADABLE: Final = 5
 
 

@@ -55,19 +55,19 @@ class Looker:
         self._keep = keep
         self._pace = pace
         self._most = most
-        self._verdicts: dict[State, tuple[Decision, bool]] = {}
+        self._rulings: dict[State, tuple[Decision, bool]] = {}
         self._buffer = bytearray(inspect.BLOCK)
 
-    def verdict(self, state: State) -> tuple[Decision, bool]:
+    def ruling(self, state: State) -> tuple[Decision, bool]:
         """What holds in this state, and whether something below may be compared."""
-        verdict = self._verdicts.get(state)
-        if verdict is None:
-            verdict = self._verdicts[state] = (self._policy.decision(state), self._policy.descends(state))
-        return verdict
+        ruling = self._rulings.get(state)
+        if ruling is None:
+            ruling = self._rulings[state] = (self._policy.decision(state), self._policy.descends(state))
+        return ruling
 
     def is_looked_at(self, state: State) -> bool:
         """Whether anything is compared in this state, or may be below it."""
-        decision, descends = self.verdict(state)
+        decision, descends = self.ruling(state)
         return decision.path_class != "ignored" or descends
 
     def steps(self, folder: Place, names: Sequence[str]) -> Iterator[Entry | str]:
@@ -88,7 +88,7 @@ class Looker:
         state = folder.state_below(folder.state, name)
         if not self.is_looked_at(state):
             return None
-        decision = self.verdict(state)[0]
+        decision = self.ruling(state)[0]
         key = folder.path_of(name)
         for _ in range(_ATTEMPTS):
             try:
@@ -123,7 +123,7 @@ class Looker:
         entry.line = _file_line(entry.key, entry.decision, unfinished.status, unfinished.attributes, digest)
 
     def _at_folder(self, parent: Place, name: str, key: str, state: State, status: os.stat_result) -> Seen:
-        decision, descends = self.verdict(state)
+        decision, descends = self.ruling(state)
         descriptor = self._open(name, inspect.OPEN_DIR, parent)
         if isinstance(descriptor, str):
             line = _line(key, decision, inspect.stat_attributes(status))

@@ -9,7 +9,7 @@ import os
 import stat
 from collections import deque
 from collections.abc import Callable, Container, Iterator
-from typing import Final, Self
+from typing import Final, Self, TypeAlias
 
 from drift_agent.image import inspect
 from drift_agent.image.entry import Entry, Place, Seen
@@ -27,6 +27,11 @@ MAX_AHEAD: Final = 2048
 """Entries that the walk may be ahead of one whose content is still being hashed."""
 
 MAX_RUN_BYTES: Final = 64 << 10
+
+Progress: TypeAlias = Callable[[int], None]
+"""Told, each `PROGRESS_STEP` items or so, how many were looked at so far."""
+
+PROGRESS_STEP: Final = 256
 
 
 class _Folder(Place):
@@ -206,7 +211,7 @@ class Scan:
 
     def _late(self, folder: Place, why: str, *, vanished: bool = False) -> Entry:
         """What is found out of a folder after its entry was handed on."""
-        entry = Entry(folder.key, self._looker.verdict(folder.state)[0], b"", why, hidden_below=not vanished)
+        entry = Entry(folder.key, self._looker.ruling(folder.state)[0], b"", why, hidden_below=not vanished)
         entry.late = True
         return entry
 
