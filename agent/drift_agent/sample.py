@@ -33,7 +33,7 @@ _EXIT_CODES: Final[dict[State, int]] = {"clean": EXIT_OK, "drifted": EXIT_RECYCL
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What `once` came to: a sentence, and the exit code (the verdict's, or 1 where it could not be sent)."""
+    """What `once` came to: a sentence, and the exit code (by the state, or 1 where it could not be sent)."""
 
     text: str
     exit_code: int

@@ -71,7 +71,7 @@ def print_sample(config: ConfigOption = "") -> None:
 
 
 def once(config: ConfigOption = DEFAULT_PATH) -> int:
-    """One complete look and one sample, sent; the exit code is the agent's own verdict."""
+    """One complete look and one sample, sent; the exit code goes by the agent's own state."""
     from drift_agent.sample import run_once
 
     outcome = run_once(load_config(config), SystemClock(), _tell)
