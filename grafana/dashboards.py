@@ -74,13 +74,17 @@ def newest(columns: Sequence[str], tags: Sequence[str]) -> str:
 
 
 def fleet_panels() -> list[Json]:
+    return [
+        row("Fleet"),
+        states_pie(),
+        {**graph("Instances that report, and that differ", fleet_over_time(), "none", least="3m"),
+         "gridPos": {"w": 18, "h": 8}},
+        drifted_table(),
+    ]  # fmt: skip
+
+
+def states_pie() -> Json:
     states = influxql("drift", f'SELECT "state" FROM ({newest((), ("instance",))})')
-    tags = ("instance", "host", "image", "group")
-    drifted = influxql(
-        "drift",
-        f"""SELECT {names((*tags, "state", *COUNTS))} FROM ({newest(COUNTS, tags)})
-            WHERE "state" = 'drifted' OR "state" = 'tainted'""",
-    )
     count_by_state = {
         "id": "groupBy",
         "options": {
@@ -90,41 +94,45 @@ def fleet_panels() -> list[Json]:
             }
         },
     }
+    return panel(
+        "States",
+        "piechart",
+        [rows(states)],
+        6,
+        8,
+        "What each agent said last in this time range. Whether it is still heard, and whether its word can be"
+        " believed, is for `drift report`.",
+        transformations=[count_by_state],
+        options={
+            "reduceOptions": {"values": True, "fields": "/^Time \\(count\\)$/", "calcs": []},
+            "legend": {"displayMode": "table", "placement": "right", "values": ["value"]},
+        },
+        fieldConfig={"defaults": {"mappings": STATE_MAPPINGS}, "overrides": []},
+    )
+
+
+def drifted_table() -> Json:
+    tags = ("instance", "host", "image", "group")
+    drifted = influxql(
+        "drift",
+        f"""SELECT {names((*tags, "state", *COUNTS))} FROM ({newest(COUNTS, tags)})
+            WHERE "state" = 'drifted' OR "state" = 'tainted'""",
+    )
     link = {"title": "Show this host", "url": "/d/driftline?var-host=${__value.raw}&${__url_time_range}"}
     columns = [
         override("host", links=[link]),
         override("state", mappings=STATE_MAPPINGS, custom__cellOptions={"type": "color-text"}),
         override("Time", displayName="last report"),
     ]
-    return [
-        row("Fleet"),
-        panel(
-            "States",
-            "piechart",
-            [rows(states)],
-            6,
-            8,
-            "What each agent said last in this time range. Whether it is still heard, and whether its word can be"
-            " believed, is for `drift report`.",
-            transformations=[count_by_state],
-            options={
-                "reduceOptions": {"values": True, "fields": "/^Time \\(count\\)$/", "calcs": []},
-                "legend": {"displayMode": "table", "placement": "right", "values": ["value"]},
-            },
-            fieldConfig={"defaults": {"mappings": STATE_MAPPINGS}, "overrides": []},
-        ),
-        {**graph("Instances that report, and that differ", fleet_over_time(), "none", least="3m"),
-         "gridPos": {"w": 18, "h": 8}},
-        panel(
-            "Drifted instances",
-            "table",
-            [rows(drifted)],
-            WIDTH,
-            8,
-            "Instances whose last report says drifted or tainted.",
-            fieldConfig={"defaults": {}, "overrides": columns},
-        ),
-    ]  # fmt: skip
+    return panel(
+        "Drifted instances",
+        "table",
+        [rows(drifted)],
+        WIDTH,
+        8,
+        "Instances whose last report says drifted or tainted.",
+        fieldConfig={"defaults": {}, "overrides": columns},
+    )
 
 
 def fleet_over_time() -> list[Json]:
