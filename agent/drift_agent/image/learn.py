@@ -59,13 +59,18 @@ def to_toml(proposals: Sequence[Proposal]) -> str:
         lines += ["", "[[rule]]"]
         if proposal.kind != "file":
             lines.append(f"kind = {json.dumps(proposal.kind)}")
-        lines.append(f"path = {json.dumps(proposal.path)}")
+        lines.append(f"path = {_toml(proposal.path)}")
         if proposal.without:
             lines.append(f"without = {json.dumps(list(proposal.without))}")
         else:
             lines.append(f'class = "{_CLASS_OF_NONE}"')
         lines.append(f"why = {json.dumps(proposal.why)}")
     return "\n".join(lines) + "\n"
+
+
+def _toml(text: str) -> str:
+    """A basic string of TOML, which knows no escape for half of a character beyond the first 65,536, as JSON does."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _propose(kind: str, key: str, changes: Sequence[Mapping[str, Any]], boots: int, *, has_below: bool) -> Proposal:

@@ -49,6 +49,15 @@ def test_the_proposed_policy_makes_these_boots_clean(tmp_path: Path) -> None:
         assert document["state"] == "clean"
 
 
+@pytest.mark.parametrize("name", ["\U0001f600", "\x7f", "a\nb", '"\\', "é\u2028", "\udcff", "[*]?{a,b}"])
+def test_any_name_stands_in_the_policy(name: str, tmp_path: Path) -> None:
+    change = {"kind": "file", "key": f"/{name}", "change": "added", "class": "frozen", "attributes": {}}
+    document = {"schema": "driftline.check/1", "changes": [change]}
+    file = tmp_path / "policy.toml"
+    file.write_text(to_toml(learn([("1", document), ("2", document)])), encoding="utf-8")
+    assert load_policy(str(file)).decide(f"/{name}").path_class == "sealed"
+
+
 def test_one_boot_proves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="at least two"):
         learn(documents(tmp_path)[:1])
