@@ -83,7 +83,9 @@ PUBLIC_KEY = "with ssh-ed25519 key SHA256:abc from"
         ),
     ],
 )
-def test_messages(identifier: str, message: str, expected: tuple[str, str, str] | None) -> None:
+def test_a_message_is_a_login_where_its_program_would_know(
+    identifier: str, message: str, expected: tuple[str, str, str] | None
+) -> None:
     assert parse_message(identifier, message, 9) == (Login(*expected, 9) if expected else None)
 
 

@@ -20,18 +20,18 @@ def _in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
     time.tzset()
 
 
-def test_rfc_5424() -> None:
+def test_every_part_of_an_rfc_5424_line_is_told_apart() -> None:
     line = '<165>1 2026-11-23T05:01:29.003Z mymachine evntslog 17 ID47 [a@1 b="c \\"]"][d e="f"] \ufeffAn entry'
     assert parse_syslog(line, AT) == Message(
         "An entry", 5, 20, LineTime(AT + 3_000_000, 10**6), "mymachine", "evntslog", "17", "ID47", 1
     )
 
 
-def test_rfc_5424_with_nothing_said() -> None:
+def test_what_an_rfc_5424_line_leaves_out_is_empty() -> None:
     assert parse_syslog("<0>1 - - - - - -", AT) == Message("", 0, 0, None, version=1)
 
 
-def test_rfc_3164() -> None:
+def test_every_part_of_an_rfc_3164_line_is_told_apart() -> None:
     line = "<34>Nov 23 05:01:29 mymachine su[12]: 'su root' failed on /dev/pts/8"
     assert parse_syslog(line, AT) == Message(
         "'su root' failed on /dev/pts/8", 2, 4, LineTime(AT, 10**9), "mymachine", "su", "12"
@@ -47,14 +47,14 @@ def test_what_rsyslog_writes_to_files_has_no_priority_and_is_a_notice(stamp: str
     assert parsed.time.ns == AT
 
 
-def test_a_message_without_a_tag() -> None:
+def test_a_message_without_a_tag_is_all_message() -> None:
     parsed = parse_syslog("Nov 23 05:01:29 web1 -- MARK --", AT)
     assert parsed is not None
     assert (parsed.appname, parsed.message) == ("", "-- MARK --")
 
 
 @pytest.mark.parametrize("line", ["", "hello", "<192>Nov 23 05:01:29 h x: y", "<>1 - - - - - -", "<1", "Nov 23"])
-def test_what_is_no_syslog(line: str) -> None:
+def test_what_is_no_syslog_is_none(line: str) -> None:
     assert parse_syslog(line, AT) is None
 
 

@@ -36,11 +36,11 @@ def _in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
         ("yesterday", None),
     ],
 )
-def test_iso(text: str, expected: LineTime | None) -> None:
+def test_iso_has_its_zone_and_its_precision(text: str, expected: LineTime | None) -> None:
     assert parse_iso(text) == expected
 
 
-def test_apache_and_the_common_log_format() -> None:
+def test_apaches_two_forms_have_their_zone_and_their_precision() -> None:
     assert parse_apache("Mon Nov 23 05:01:29.123456 2026") == LineTime(AT + 123_456 * US, US)
     assert parse_apache("Mon Nov 23 05:01:29 2026") == LineTime(AT, S)
     assert parse_clf("23/Nov/2026:05:01:29 +0000") == LineTime(AT, S)

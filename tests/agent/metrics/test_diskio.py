@@ -18,7 +18,7 @@ def test_sectors_are_512_bytes_and_idle_devices_are_left_out() -> None:
     assert counters["sda"]["weighted_io_time"] == 11
 
 
-def test_rates() -> None:
+def test_rates_are_of_the_time_between_two_readings() -> None:
     busy = {"reads": 20, "writes": 20, "read_time": 45, "write_time": 5, "io_time": 507}
     assert rates(QUIET, busy, 10.0) == {"io_util": 5.0, "io_svctm": 25.0, "io_await": 2.0}
     assert rates(QUIET, QUIET, 10.0) == {"io_util": 0.0}
