@@ -18,9 +18,8 @@ from drift_agent.line_protocol import Encoder
 from drift_agent.model import Point
 from drift_agent.schema import DRIFT
 from drift_collector.fleet.model import Fleet, Trusted
-from drift_collector.fleet.read import read_reports
+from drift_collector.fleet.read import judged
 from drift_collector.fleet.systemic import with_systemic
-from drift_collector.fleet.verdict import judge
 from drift_collector.report.columns import plain_lines
 from drift_collector.report.document import report_json
 from drift_collector.store.base import DriftReport
@@ -85,7 +84,7 @@ def read_fleet(path: str, trusted: dict[str, Trusted] | None) -> Fleet:
     """As `drift report` does it."""
     store = SqliteStore(path)
     try:
-        return with_systemic(judge(read_reports(store, NOW), NOW, trusted), store.items)
+        return with_systemic(judged(store, NOW, trusted), store.items)
     finally:
         store.close()
 

@@ -1,7 +1,7 @@
-"""What the commands that read a fleet share: their options, how the fleet is read, where text goes."""
+"""What the commands that read a fleet share: their options, whom is trusted, where text goes."""
 
 import io
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
 import typer
@@ -10,11 +10,8 @@ from rich.console import Console
 from drift_agent.cli.common import OutputOption as OutputOption  # noqa: PLC0414 (beside its siblings)
 from drift_agent.cli.common import console, write_document
 from drift_agent.errors import ConfigError
-from drift_collector.fleet.model import Fleet, Trusted
-from drift_collector.fleet.read import read_reports
-from drift_collector.fleet.verdict import judge
+from drift_collector.fleet.model import Trusted
 from drift_collector.images import TrustedFolder
-from drift_collector.store.base import Store
 
 StoreOption = Annotated[
     str,
@@ -62,13 +59,6 @@ def trust(folder: str, public_key: str | None) -> Callable[[], Mapping[str, Trus
     if public_key is not None:
         raise ConfigError("--public is the key of the trusted manifests: name their folder with --manifests")
     return lambda: None
-
-
-def judged(
-    store: Store, now: int, trusted: Mapping[str, Trusted] | None, expected: Collection[str] | int | None = None
-) -> Fleet:
-    """The verdicts on what `store` holds, at `now` (Unix ns)."""
-    return judge(read_reports(store, now), now, trusted, expected)
 
 
 def write_text(write: Callable[[Console], None], output: str | None) -> None:

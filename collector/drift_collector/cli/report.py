@@ -13,10 +13,10 @@ from drift_collector.cli.options import (
     OutputOption,
     PublicKeyOption,
     StoreOption,
-    judged,
     trust,
     write_text,
 )
+from drift_collector.fleet.read import judged
 from drift_collector.fleet.systemic import with_systemic
 from drift_collector.inventory.file import read_inventory
 from drift_collector.report import FORMAT_NAMES, FORMATS, format_named

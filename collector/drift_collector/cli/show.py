@@ -16,12 +16,11 @@ from drift_collector.cli.options import (
     OutputOption,
     PublicKeyOption,
     StoreOption,
-    judged,
     trust,
     write_text,
 )
 from drift_collector.fleet.model import Fleet, Verdict
-from drift_collector.fleet.read import select
+from drift_collector.fleet.read import judged, select
 from drift_collector.fleet.systemic import with_missing, with_systemic
 from drift_collector.report.document import show_document
 from drift_collector.report.instance import print_instance

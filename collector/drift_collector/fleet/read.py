@@ -1,14 +1,29 @@
-"""What a verdict is made from, read from a store: the present window first, further back for the rest."""
+"""A fleet as its store has it: what verdicts are made from, the present window first, further back for the rest."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from drift_collector.fleet.model import Verdict
+from drift_collector.fleet.model import Fleet, Trusted, Verdict
 from drift_collector.fleet.rules import LEAST_FRESHNESS
+from drift_collector.fleet.verdict import judge
 from drift_collector.store.base import DriftReport, Store
 
 WINDOW = 5 * LEAST_FRESHNESS
 END_OF_TIME = 2**63 - 2
 """The last ns that every engine takes as a bound: a report from the far future is a finding, and must be found."""
+
+
+def judged(
+    store: Store,
+    now: int,
+    trusted: Mapping[str, Trusted] | None = None,
+    expected: Collection[str] | int | None = None,
+) -> Fleet:
+    """The verdicts on what `store` holds, at `now` (Unix ns), as `judge` makes them.
+
+    Raises:
+        StoreError: the store is down, or answers nonsense.
+    """
+    return judge(read_reports(store, now), now, trusted, expected)
 
 
 def read_reports(store: Store, now: int) -> Iterator[DriftReport]:

@@ -12,8 +12,7 @@ from drift_agent.errors import DriftlineError
 from drift_agent.image.bake import bake
 from drift_agent.image.policy import Policy
 from drift_collector.fleet.model import Fleet, Verdict
-from drift_collector.fleet.read import read_reports
-from drift_collector.fleet.verdict import judge
+from drift_collector.fleet.read import judged
 from drift_collector.local.agents import AgentProcess, LocalAgent
 from drift_collector.local.sample import CHANGES, tamper, write_sample_tree
 from drift_collector.report.instance import print_instance
@@ -46,7 +45,7 @@ def run_demo(folder: Path, console: Console) -> None:
         def fleet() -> Fleet:
             for agent in agents:
                 agent.check()
-            return judge(read_reports(store, time.time_ns()), time.time_ns())
+            return judged(store, time.time_ns())
 
         _wait(fleet, dict.fromkeys(MACHINES, "clean"))
         console.print("   All three report that they are what was baked.\n")

@@ -16,8 +16,7 @@ from rich.text import Text
 from drift_agent.image.bake import bake
 from drift_agent.image.policy import Policy, Rule
 from drift_collector.fleet.model import Fleet
-from drift_collector.fleet.read import read_reports
-from drift_collector.fleet.verdict import judge
+from drift_collector.fleet.read import judged
 from drift_collector.local.agents import AgentProcess, LocalAgent
 from drift_collector.paths import DATA, STATE, data_home, make_folder, state_home
 from drift_collector.report.table import footer, instances_table, print_report
@@ -80,7 +79,7 @@ def up(home: Home, console: Console, stop: Event, root: str = "/") -> None:
         process = stack.enter_context(AgentProcess(agent))
         console.print(f"Fleet page {collector.url}/ · store {home.store} · agent's log {home.agent / 'agent.log'}")
         console.print(f"Image {home.manifest} · to start over, remove {home.data} and {home.state} · ctrl-C ends it\n")
-        _show(console, stop, process, lambda: judge(read_reports(store, time.time_ns()), time.time_ns()))
+        _show(console, stop, process, lambda: judged(store, time.time_ns()))
 
 
 def _bake(home: Home, console: Console, root: str) -> None:

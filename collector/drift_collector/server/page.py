@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, Response
 from drift_agent.clock import Clock
 from drift_agent.errors import DriftlineError
 from drift_collector.fleet.model import STATES, Trusted
-from drift_collector.fleet.read import END_OF_TIME, read_reports
+from drift_collector.fleet.read import END_OF_TIME, judged
 from drift_collector.fleet.verdict import judge
 from drift_collector.server.auth import REALM, Access, AccessError
 from drift_collector.server.html import fleet_page, instance_page, message_page
@@ -49,7 +49,7 @@ class Pages:
 
     def _fleet(self, only: str) -> tuple[int, str]:
         now = self.clock.time_ns()
-        return 200, fleet_page(judge(read_reports(self.store, now), now, self.trusted()), now, only)
+        return 200, fleet_page(judged(self.store, now, self.trusted()), now, only)
 
     def _instance(self, name: str) -> tuple[int, str]:
         now = self.clock.time_ns()
