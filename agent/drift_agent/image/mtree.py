@@ -5,6 +5,7 @@ type alone is compared; below folders whose content the policy ignores nothing i
 no form there.
 """
 
+import re
 from collections.abc import Generator, Iterator
 from typing import Final
 
@@ -13,6 +14,8 @@ from drift_agent.image.policy import Policy
 from drift_agent.model import Item
 
 _SAFE: Final = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./,:@%^~")
+_GLOB: Final = re.compile(rb"[*?\[]")
+_SPECIAL: Final = re.compile(rb"[*?\[\]\\]")
 _KEYWORDS: Final = ("mode", "uid", "gid", "nlink", "sha256")
 
 
@@ -38,9 +41,17 @@ def export(manifest: Manifest) -> Iterator[str]:
 
 
 def escaped(key: str) -> str:
-    """A path as mtree reads it: `.` is the root, and whatever could be a glob, a blank or a comment is octal."""
-    raw = b"." + (b"" if key == "/" else key.encode("utf-8", "surrogateescape"))
-    return _vis(raw)
+    """A path as mtree reads it: `.` is the root, and whatever could be a glob, a blank or a comment is octal.
+
+    mtree looks for globs once the octal is decoded: of a name that has such characters they stand behind a backslash.
+    """
+    names = key.encode("utf-8", "surrogateescape").split(b"/")
+    return _vis(b"." + (b"" if key == "/" else b"/".join(map(_literal, names))))
+
+
+def _literal(name: bytes) -> bytes:
+    """A glob that only this name matches, where the name looks like a glob; else the name."""
+    return _SPECIAL.sub(rb"\\\g<0>", name) if _GLOB.search(name) else name
 
 
 def _vis(raw: bytes) -> str:

@@ -87,6 +87,20 @@ def test_every_folder_above_an_item_is_listed(tmp_path: Path) -> None:
         assert names.index(folder) < names.index("./var/lib/cloud/scripts/per-boot/run")
 
 
-def test_globs_blanks_and_bytes_are_octal() -> None:
+def test_blanks_and_bytes_are_octal_and_globs_stand_behind_a_backslash() -> None:
     assert escaped("/") == "."
-    assert escaped("/a b*[?]#\\\n\udcff") == "./a\\040b\\052\\133\\077\\135\\043\\134\\012\\377"
+    assert escaped("/a b#\\]\n\udcff") == "./a\\040b\\043\\134\\135\\012\\377"
+    assert escaped("/*/a?[\\b]") == "./\\134\\052/a\\134\\077\\134\\133\\134\\134b\\134\\135"
+
+
+def test_a_name_that_looks_like_a_glob_is_that_one_name(tmp_path: Path) -> None:
+    names = ("f*", "f?", "f[a]", "fa", "d*/[x]", "dx/x", "b\\*", "b\\", "]")
+    root = make_tree(tmp_path / "root", {name: name for name in names})
+    run = mtree(root, tmp_path)
+    assert run() == (0, "")
+    (root / "f*").write_text("X")
+    (root / "d*/[x]").unlink()
+    said = run()[1]
+    assert "f*" in said
+    assert "missing: ./d\\*/\\[x\\]" in said
+    assert "fa:" not in said
