@@ -33,12 +33,13 @@ class Watched:
     def __init__(self) -> None:
         self.problem = ""
         self.started = self.stopped = False
+        self.scans: list[float] = []
 
     def start(self) -> None:
         self.started = True
 
     def scanned(self, began: float) -> None:
-        pass
+        self.scans.append(began)
 
     def stop(self) -> None:
         self.stopped = True
@@ -170,6 +171,33 @@ def test_lost_hints_end_in_a_scan(bench: Bench) -> None:
     bench.pass_time(2)
     assert bench.last.fields["state"] == "drifted"
     assert bench.image.looked_at == [None, None]
+
+
+def test_the_watcher_hears_of_every_complete_scan_when_it_began(bench: Bench) -> None:
+    """What was lost before that is made up for: a watcher that is not told stays degraded for good."""
+    began = bench.clock.monotonic()
+    bench.detector.step()
+    bench.problem = ManifestError("m: line 1 is not a header")
+    bench.pass_time(901)
+    assert bench.watcher.scans == [began]
+    bench.problem = None
+    bench.pass_time(60)
+    assert len(bench.watcher.scans) == 2
+
+
+def test_nothing_is_called_clean_before_what_was_seen_adds_up(bench: Bench) -> None:
+    """Before the seal a hint may tell that all is right again; the digest of what was seen is the last scan's."""
+    cloud = Path(bench.config.image.root) / "usr/bin/cloud-init"
+    cloud.parent.mkdir(parents=True)
+    cloud.write_text("")
+    bench.image.changes = [modified("/etc/motd")]
+    bench.detector.step()
+    bench.image.changes = []
+    bench.touch("/etc/motd")
+    bench.pass_time(2)
+    clean = [point.fields for point in bench.said if point.fields["state"] == "clean"]
+    assert clean
+    assert all(fields["observed"] == fields["manifest"] for fields in clean)
 
 
 def test_a_tree_that_never_rests_is_scanned_a_fifth_of_the_time_at_most(bench: Bench) -> None:

@@ -1,5 +1,6 @@
 """What each fact reads out of a tree."""
 
+import errno
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -160,3 +161,18 @@ def test_links_never_lead_a_fact_out_of_the_tree(fact: Fact, tmp_path: Path) -> 
     with RootFiles(str(make_tree(tmp_path, tree))) as files:
         gathered = fact.gather(Context(files))
     assert gathered is None or gathered.items == []
+
+
+@pytest.mark.parametrize("fact", [package.FACT, service.FACT, sysctl.FACT], ids=lambda fact: fact.kind)
+def test_a_folder_that_cannot_be_read_is_said_and_is_no_absence(
+    fact: Fact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: RootFiles, key: str) -> list[str]:
+        raise PermissionError(errno.EACCES, "Permission denied", key)
+
+    monkeypatch.setattr(RootFiles, "names", refuse)
+    with RootFiles(str(tmp_path)) as files:
+        gathered = fact.gather(Context(files))
+    assert gathered is not None
+    assert set(gathered.unreadable.values()) == {"Permission denied"}
+    assert set(gathered.unreadable) <= set(fact.sources)
