@@ -307,6 +307,12 @@ def test_what_is_latched_and_forgotten_is_a_sign(backend: Backend, said: dict[st
     assert kinds(backend) == {"latch"}
 
 
+def test_a_seal_whose_digest_changed_and_changed_back_is_a_sign(backend: Backend) -> None:
+    for seq, seal in enumerate(("s", "other", "s"), start=7):
+        backend.write([drift_line("i-1", NOW - (9 - seq) * 20 * SECOND, seq=seq, sealed=5, seal=seal)])
+    assert kinds(backend) == {"seal"}
+
+
 def test_a_memory_that_was_set_back_long_ago_is_not_forgiven(backend: Backend) -> None:
     def times(seq: int, ago: int) -> DriftReport:
         state: dict[str, Any] = {"state": "drifted", "modified": 1} if ago > 1000 and seq >= 8 else {}
