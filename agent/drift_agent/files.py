@@ -28,7 +28,9 @@ def read_bounded(path: str, limit: int, error_class: type[DriftlineError], hint:
 
 
 def read_secret(path: str) -> str:
-    """The first line of a secret's file; `$CREDENTIALS_DIRECTORY` is expanded for systemd credentials.
+    """What a secret's file holds, without blanks and newlines around it; of one that has no end, its beginning.
+
+    `$CREDENTIALS_DIRECTORY` in `path` is expanded, for systemd's credentials.
 
     Raises:
         ConfigError: the file cannot be read or is empty; the message never holds its content.

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from drift_agent.errors import ConfigError, InputError
-from drift_agent.files import read_bounded, read_secret
+from drift_agent.files import MAX_SECRET_CHARACTERS, read_bounded, read_secret
 
 
 def test_a_file_within_its_bounds_is_its_text(tmp_path: Path) -> None:
@@ -29,6 +29,10 @@ def test_a_secret_is_the_trimmed_content_of_its_file(tmp_path: Path, monkeypatch
     (tmp_path / "token").write_text("abc\n")
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     assert read_secret("$CREDENTIALS_DIRECTORY/token") == "abc"
+
+
+def test_a_secret_without_an_end_is_its_beginning() -> None:
+    assert read_secret("/dev/zero") == "\0" * MAX_SECRET_CHARACTERS
 
 
 def test_an_empty_or_missing_secret_is_one_sentence(tmp_path: Path) -> None:
