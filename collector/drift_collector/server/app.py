@@ -47,6 +47,9 @@ def make_app(
     api = Api(store, access, limits, budget)
     pages = Pages(store, access, clock, trusted)
 
+    def write(shape: Callable[[int, str], dict[str, str]]) -> Callable[[Request], object]:
+        return _endpoint(WriteEndpoint(writer, access, limits, budget, clock, shape))
+
     async def ping(_: Request) -> Response:
         return Response(status_code=204)
 
@@ -64,12 +67,8 @@ def make_app(
             routes=[
                 Route("/ping", ping, methods=["GET", "HEAD"]),
                 Route("/health", health, methods=["GET", "HEAD"]),
-                Route("/write", _endpoint(WriteEndpoint(writer, access, limits, budget, shape_v1)), methods=["POST"]),
-                Route(
-                    "/api/v2/write",
-                    _endpoint(WriteEndpoint(writer, access, limits, budget, shape_v2)),
-                    methods=["POST"],
-                ),
+                Route("/write", write(shape_v1), methods=["POST"]),
+                Route("/api/v2/write", write(shape_v2), methods=["POST"]),
                 Route("/api/v1/reports", api.reports, methods=["GET"]),
                 Route("/api/v1/lookback", api.lookback, methods=["POST"]),
                 Route("/api/v1/items", api.items, methods=["GET"]),

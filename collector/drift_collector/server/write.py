@@ -1,6 +1,5 @@
 """`POST /write` and `/api/v2/write`: line protocol in, as InfluxDB 1.x and 2.x take it."""
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -10,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from drift_agent.clock import Clock
 from drift_agent.errors import StoreError
 from drift_collector.server.auth import REALM, Access, AccessError
 from drift_collector.server.body import BodyError, Budget, Limits, read_body, text_blocks
@@ -29,12 +29,16 @@ class Writer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WriteEndpoint:
-    """One write path. `shape` makes its error body of a message, as that version of InfluxDB does."""
+    """One write path: a line without a time has the `clock`'s.
+
+    `shape` makes its error body of a message, as that version of InfluxDB does.
+    """
 
     writer: Writer
     access: Access
     limits: Limits
     budget: Budget
+    clock: Clock
     shape: Callable[[int, str], dict[str, str]]
 
     async def __call__(self, request: Request) -> Response:
@@ -64,7 +68,7 @@ class WriteEndpoint:
         """The first bad lines and the count of all; batches that were stored stay so, for writing again is no harm."""
         bad: list[BadLine] = []
         count = 0
-        lines = _lines(text_blocks(body, encoding, self.limits), time.time_ns(), unit)
+        lines = _lines(text_blocks(body, encoding, self.limits), self.clock.time_ns(), unit)
         while batch := list(islice(lines, _BATCH)):
             refused = [line for line in batch if isinstance(line, BadLine)]
             refused += self.writer.write([line for line in batch if isinstance(line, Line)], bound_to or None)
