@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from drift_agent.cli.common import EPILOG, make_app, to_json, write_document
+from drift_agent.cli.common import EPILOG, OutputOption, make_app, to_json, write_document
 from drift_agent.errors import ConfigError
 from drift_agent.text import shown
 from drift_collector.cli.serve import DatabaseOption
@@ -57,7 +57,7 @@ def add(
 
 def list_(
     format_: Annotated[TokenFormat, typer.Option("--format", help="The form.")] = TokenFormat.table,
-    output: Annotated[str | None, typer.Option("-o", "--output", metavar="FILE", help="Write to FILE.")] = None,
+    output: OutputOption = None,
     database: DatabaseOption = "",
 ) -> None:
     """Lists the tokens, never their secrets."""
