@@ -1,8 +1,8 @@
 """What the last scan saw of a folder, put to use in the next one.
 
 A folder whose own stat is unchanged still holds the same names: it is not listed. Names whose stats are unchanged are
-what they were: they are not opened, and come as the lines that they had. What changed within the last two seconds is
-looked at again, for it could change once more within the same tick of the file system's clock.
+what they were: they are not opened, and come as the lines that they had. What changed within the last two seconds, or
+as a file within the last minute, is looked at again: it could change once more and keep its stat.
 """
 
 import os
@@ -34,6 +34,10 @@ from drift_agent.image.statcache import StatCache
 
 FRESH_NS: Final = 2_000_000_000
 """How long something must have been left alone before its stat is trusted."""
+
+WRITTEN_BACK_NS: Final = 58_000_000_000
+"""How much longer a file must: who has it mapped writes on without a change of its times until the kernel has written
+the page back, which by default it does within 35 s."""
 
 MAX_NAMES: Final = 20_000
 """A folder of more is not remembered: a record is held in memory whole."""
@@ -121,7 +125,8 @@ class Recall:
     ) -> Iterator[Entry | str]:
         """Hands everything on; what of it was looked at is waited for, while the rest of the folder is hashed."""
         # never later than the stats were taken, on a clock that was set back meanwhile neither
-        builder = RecordBuilder(own, min(self._began, time.time_ns()) - FRESH_NS)
+        trusted_before = min(self._began, time.time_ns()) - FRESH_NS
+        builder = RecordBuilder(own, trusted_before, trusted_before - WRITTEN_BACK_NS)
         for seen, trusted in everything:
             line = b""
             if seen.entry is not None:

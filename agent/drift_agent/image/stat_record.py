@@ -157,13 +157,15 @@ class Stored:
 class RecordBuilder:
     """Collects the entries of one folder, whose own stat is `own`.
 
-    What changed at `trusted_before` (Unix time in ns) or later is to be looked at again, not known by its stat.
+    What changed at `trusted_before` (Unix time in ns) or later is to be looked at again, not known by its stat; so is
+    what is no folder to be entered and changed at `written_before` or later (by default the same).
     """
 
-    def __init__(self, own: Stat, trusted_before: int) -> None:
+    def __init__(self, own: Stat, trusted_before: int, written_before: int | None = None) -> None:
         self._trusted_before = trusted_before
+        self._written_before = trusted_before if written_before is None else written_before
         self._names: list[bytes] = []
-        self._stats = [self._packed(own)]
+        self._stats = [_packed(own, trusted_before)]
         self._lengths = array("I")
         self._ways = bytearray()
         self._lines: list[bytes] = []
@@ -171,7 +173,8 @@ class RecordBuilder:
     def add(self, name: str, packed: bytes | None, status: Stat, way: int, line: bytes) -> None:
         """One entry; `packed` is its stat where that was trusted before."""
         self._names.append(name.encode("utf-8", "surrogateescape"))
-        self._stats.append(packed if packed is not None else self._packed(status))
+        before = self._trusted_before if way in ENTERED else self._written_before
+        self._stats.append(packed if packed is not None else _packed(status, before))
         self._lengths.append(len(line))
         self._ways.append(way)
         self._lines.append(line)
@@ -187,5 +190,6 @@ class RecordBuilder:
             b"".join(self._lines),
         )
 
-    def _packed(self, status: Stat) -> bytes:
-        return pack(status) if max(status[3], status[4]) < self._trusted_before else bytes(STAT_BYTES)
+
+def _packed(status: Stat, before: int) -> bytes:
+    return pack(status) if max(status[3], status[4]) < before else bytes(STAT_BYTES)

@@ -30,6 +30,14 @@ def test_what_changed_a_moment_ago_is_not_trusted() -> None:
     assert stats == {b"old": pack(OLD), b"written": bytes(STAT_BYTES), b"changed": bytes(STAT_BYTES)}
 
 
+def test_a_file_must_have_been_left_alone_for_longer_than_a_folder() -> None:
+    builder = RecordBuilder(OLD, 100, 99)
+    builder.add("folder", None, OLD, DESCEND, b"l\n")
+    builder.add("file", None, OLD, PLAIN, b"l\n")
+    stats = {name: stat for name, (stat, _, _) in builder.record("/").by_name().items()}
+    assert stats == {b"folder": pack(OLD), b"file": bytes(STAT_BYTES)}
+
+
 def test_a_folder_that_changed_a_moment_ago_is_to_be_listed_again() -> None:
     owns = [RecordBuilder(own, trusted_before=100).record("/").stats for own in (OLD, WRITTEN, CHANGED)]
     assert owns == [pack(OLD), bytes(STAT_BYTES), bytes(STAT_BYTES)]
