@@ -82,10 +82,6 @@ class AgentProcess:
                 start_new_session=True,  # ctrl-C in the terminal is ours to pass on
             )
 
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
     def check(self) -> None:
         """Nothing where the agent runs.
 
