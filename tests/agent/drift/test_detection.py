@@ -12,13 +12,11 @@ from threading import Event, Thread
 
 import pytest
 
+from detectors import IDENTITY, make_detector, newest_set, said
 from drift_agent.clock import SystemClock
 from drift_agent.config import AgentOptions, Config, ImageOptions, OutputOptions, SpoolOptions
 from drift_agent.drift import check_paths
 from drift_agent.drift.comparison import open_comparison
-from drift_agent.drift.detector import Detector
-from drift_agent.drift.state import StateStore
-from drift_agent.identity import Identity
 from drift_agent.image.bake import bake
 from drift_agent.image.policy import Policy, Rule
 from drift_agent.model import Point
@@ -28,9 +26,6 @@ from waiting import PATIENCE
 
 PROMISED_SECONDS = 0.5
 """Within which a change is in the spool; a machine that has other things to do may take some times as long."""
-
-IDENTITY = Identity("i-1", "web-1", "web@1", "default", "boot")
-
 
 STATUS = "Package: bash\nStatus: install ok installed\nArchitecture: amd64\nVersion: 5.2\n\n"
 
@@ -60,12 +55,9 @@ class Machine:
         self.start()
 
     def start(self) -> None:
-        store = StateStore.open(str(self.state / "state.db"), "m", "", self.log.append)
-        self.detector = Detector(
+        self.detector = make_detector(
             self.config,
-            IDENTITY,
             lambda: open_comparison(self.config, self.state),
-            store,
             SystemClock(),
             self.emit,
             self.log.append,
@@ -90,13 +82,12 @@ class Machine:
         self.points += [(time.monotonic(), point) for point in points]
 
     def last(self, name: str) -> object:
-        said = [point.fields[name] for _, point in self.points if point.measurement == "drift"]
-        return said[-1] if said else "pending"
+        found = said(point for _, point in self.points)
+        return found[-1].fields[name] if found else "pending"
 
     def items(self) -> set[tuple[object, object]]:
-        report = self.last("report")
-        found = [point for _, point in self.points if point.measurement == "drift_item"]
-        return {(point.fields["key"], point.tags["change"]) for point in found if point.fields["report"] == report}
+        found = newest_set(point for _, point in self.points)
+        return {(point.fields["key"], point.tags["change"]) for point in found}
 
     def item_times(self, since: int) -> list[float]:
         """When the items behind the first `since` points were there."""

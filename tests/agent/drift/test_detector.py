@@ -3,27 +3,25 @@
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread
 
 import pytest
 
+from detectors import make_detector, newest_set, said
 from drift_agent.config import AgentOptions, Config, ImageOptions
-from drift_agent.drift.detector import Detector
 from drift_agent.drift.dirty import DirtySet
 from drift_agent.drift.points import MAX_ITEMS
-from drift_agent.drift.scanner import ScanStopped
+from drift_agent.drift.scanner import ScanStopped, idle_thread
 from drift_agent.drift.state import StateStore
 from drift_agent.errors import ManifestError
-from drift_agent.identity import Identity
 from drift_agent.model import Change, Point, Unreadable
 from fakes import FakeClock
-from looks import FakeComparison, InlineExecutor, modified
+from looks import FakeComparison, modified
 from waiting import PATIENCE
 
-IDENTITY = Identity("i-1", "web-1", "web@1", "default", "boot-1", machine="m-1")
 KEY = Change("file", "/etc/ssh/ssh_host_key", "added", "sealed", actual={"sha256": "first"})
 
 
@@ -66,17 +64,15 @@ class Bench:
 
     def start(self, boot_id: str = "boot-1", *, threaded: bool = False) -> None:
         """A new agent on the same machine."""
-        store = StateStore.open(f"{self.config.agent.state_dir}/state.db", IDENTITY.machine, "", self.log.append)
-        self.detector = Detector(
+        self.detector = make_detector(
             self.config,
-            replace(IDENTITY, boot_id=boot_id),
             self.open,
-            store,
             self.clock,
-            self.emit,
+            self.points.extend,
             self.log.append,
+            boot_id=boot_id,
             make_watcher=self.watch,
-            executor=None if threaded else InlineExecutor(),
+            executor=idle_thread() if threaded else None,
             inform=self.informed.append,
         )
         self.detector._running = True
@@ -89,9 +85,6 @@ class Bench:
     def watch(self, dirty: DirtySet, _: Callable[[str], bool]) -> Watched:
         self.dirty = dirty
         return self.watcher
-
-    def emit(self, points: Sequence[Point]) -> None:
-        self.points.extend(points)
 
     def restart(self, boot_id: str = "boot-1") -> None:
         self.detector.close()
@@ -119,17 +112,14 @@ class Bench:
 
     @property
     def said(self) -> list[Point]:
-        return [point for point in self.points if point.measurement == "drift"]
+        return said(self.points)
 
     @property
     def last(self) -> Point:
         return self.said[-1]
 
     def items(self) -> list[tuple[object, ...]]:
-        """The newest set, read back as a reader does: by its stamp."""
-        report = self.last.fields["report"]
-        found = [point for point in self.points if point.measurement == "drift_item"]
-        return [(p.tags["kind"], p.fields["key"], p.tags["change"]) for p in found if p.fields["report"] == report]
+        return [(p.tags["kind"], p.fields["key"], p.tags["change"]) for p in newest_set(self.points)]
 
 
 @pytest.fixture

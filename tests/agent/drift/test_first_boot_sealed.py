@@ -1,22 +1,19 @@
 """A Debian image boots for the first time under the agent: clean before the seal and behind it, and nothing after."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from detectors import make_detector, newest_set, said
 from drift_agent.config import AgentOptions, Config, ImageOptions
 from drift_agent.drift.comparison import open_comparison
-from drift_agent.drift.detector import Detector
-from drift_agent.drift.state import StateStore
-from drift_agent.identity import Identity
 from drift_agent.image import osrelease
 from drift_agent.image.bake import bake
 from drift_agent.image.policy_file import load_policy
 from drift_agent.model import Point
 from fakes import FakeClock
-from looks import InlineExecutor
 from trees import Tree, make_tree
 
 IMAGE: Tree = {
@@ -74,31 +71,19 @@ class Instance:
         self.start()
 
     def start(self) -> None:
-        self.detector = Detector(
-            self.config,
-            Identity("i-1", "web-1", "web@1", "default", "boot"),
-            lambda: open_comparison(self.config, self.folder),
-            StateStore.open(str(self.folder / "state.db"), "m", "i-1"),
-            self.clock,
-            self.emit,
-            lambda _: None,
-            executor=InlineExecutor(),
+        self.detector = make_detector(
+            self.config, lambda: open_comparison(self.config, self.folder), self.clock, self.points.extend
         )
-
-    def emit(self, points: Sequence[Point]) -> None:
-        self.points.extend(points)
 
     def scan(self) -> None:
         self.clock.advance(901.0)
         self.detector.step()
 
     def last(self, name: str) -> object:
-        return next(p.fields[name] for p in reversed(self.points) if p.measurement == "drift")
+        return said(self.points)[-1].fields[name]
 
     def items(self) -> dict[object, str]:
-        report = self.last("report")
-        items = [p for p in self.points if p.measurement == "drift_item" and p.fields["report"] == report]
-        return {item.fields["key"]: item.tags["change"] for item in items}
+        return {item.fields["key"]: item.tags["change"] for item in newest_set(self.points)}
 
 
 @pytest.fixture

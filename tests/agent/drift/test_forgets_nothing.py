@@ -1,19 +1,16 @@
 """Whatever happens to a machine, and however it is noticed: behind the seal nothing that was seen is forgotten."""
 
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detectors import make_detector, said
 from drift_agent.config import AgentOptions, Config, ImageOptions
-from drift_agent.drift.detector import Detector
-from drift_agent.drift.state import StateStore
-from drift_agent.identity import Identity
 from drift_agent.model import Point
 from fakes import FakeClock
-from looks import FakeComparison, InlineExecutor, modified
+from looks import FakeComparison, modified
 
 PATHS = ["/etc/a", "/etc/b", "/usr/c"]
 EVENTS = st.lists(
@@ -31,7 +28,6 @@ class Machine:
     """A machine, its agent, and beside it what an agent that never forgets would know."""
 
     def __init__(self, folder: str) -> None:
-        self.folder = folder
         self.clock = FakeClock()
         self.image = FakeComparison()
         self.points: list[Point] = []
@@ -42,20 +38,7 @@ class Machine:
         self.scan()
 
     def start(self) -> None:
-        self.store = StateStore.open(f"{self.folder}/state.db", "m", "")
-        self.detector = Detector(
-            self.config,
-            Identity("i", "h", "web", "default", "boot"),
-            lambda: self.image,
-            self.store,
-            self.clock,
-            self.emit,
-            lambda _: None,
-            executor=InlineExecutor(),
-        )
-
-    def emit(self, points: Sequence[Point]) -> None:
-        self.points.extend(points)
+        self.detector = make_detector(self.config, lambda: self.image, self.clock, self.points.extend)
 
     def scan(self) -> None:
         self.clock.advance(901.0)
@@ -95,17 +78,14 @@ class Machine:
 def test_what_was_seen_is_open_or_reverted_and_what_is_so_now_is_open(events: list[tuple[str, str, str]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         machine = Machine(folder)
-        seqs, reports = [], []
         for event in events:
             machine.happen(*event)
         machine.scan()
         ledger = machine.detector._knowledge.ledger
         assert {change.key: change.actual["sha256"] for change in ledger.open.values()} == machine.world
         assert {key for _, key in (*ledger.open, *ledger.reverted)} == machine.seen
-        for point in machine.points:
-            if point.measurement == "drift":
-                seqs.append(point.fields["seq"])
-                reports.append(point.fields["report"])
+        seqs = [point.fields["seq"] for point in said(machine.points)]
+        reports = [point.fields["report"] for point in said(machine.points)]
         assert seqs == list(range(1, len(seqs) + 1))
         assert reports == sorted(reports)
         times = [point.time for point in machine.points if point.measurement == "drift_item"]
