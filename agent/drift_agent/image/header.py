@@ -110,7 +110,7 @@ class Header:
         read = _Reader(values)
         header = cls(
             image=read.name("image"),
-            version=read.name("version") if values.get("version") else "",
+            version=read.name("version") if read.text("version") else "",
             policy=Policy.from_header(values.get("policy")),
             digest=read.digest("digest"),
             length=read.count("length"),
@@ -163,7 +163,8 @@ class _Reader:
         value = self._values.get(name)
         if not isinstance(value, dict) or not all(kind in BAKED_KINDS for kind in value):
             raise ManifestError(f"{name} must be an object of counts by kind; is the manifest of a newer version?")
-        return {kind: _Reader(value).count(kind) for kind in value}
+        members = _Reader({f"{name}.{kind}": count for kind, count in value.items()})
+        return {kind: members.count(f"{name}.{kind}") for kind in value}
 
     def texts(self, name: str) -> tuple[str, ...]:
         value = self._values.get(name)

@@ -203,6 +203,6 @@ def _rule(entry: Any) -> Rule:  # noqa: ANN401 (anything that JSON can hold)
     if not isinstance(why, str) or not isinstance(layer, str):
         raise ValueError(f"rule {path!r}: why and layer must be strings")
     names = entry.get("attributes")
-    if names is not None and (not isinstance(names, list) or not all(name in ALL_ATTRIBUTES for name in names)):
+    if names is not None and (not isinstance(names, list) or not all(name in ATTRIBUTES for name in names)):
         raise ValueError(f"rule {path!r}: attributes may hold {', '.join(ATTRIBUTES)}")
     return Rule(path, path_class, None if names is None else frozenset(names), severity, why, layer, kind)

@@ -116,31 +116,10 @@ def test_what_is_no_manifest_is_refused(tmp_path: Path, content: bytes, message:
         Manifest.open(str(tmp_path / "m"))
 
 
-@pytest.mark.parametrize(
-    ("member", "value"),
-    [
-        ("image", 3),
-        ("image", "a b"),
-        ("digest", "abc"),
-        ("length", -1),
-        ("length", "7"),
-        ("counts", []),
-        ("counts", {"martian": 1}),
-        ("mounts", "no"),
-        ("mounts", ["/boot"]),
-        ("os", [1]),
-        ("built", None),
-        ("hash", "md5"),
-        ("policy", {}),
-        ("policy_digest", DIGEST),
-        ("semantics", True),
-    ],
-)
-def test_a_header_with_a_wrong_member_is_refused(tmp_path: Path, member: str, value: object) -> None:
-    path = write(tmp_path / "m", ITEMS, **{member: value})
-    with pytest.raises(ManifestError, match="line 1: ") as error:
+def test_a_header_with_a_wrong_member_is_refused_where_it_stands(tmp_path: Path) -> None:
+    path = write(tmp_path / "m", ITEMS, image="a b")
+    with pytest.raises(ManifestError, match="m: line 1: image may hold"):
         Manifest.open(str(path))
-    assert member.split("_")[0] in str(error.value)
 
 
 def test_a_line_out_of_order_is_named(tmp_path: Path) -> None:
