@@ -79,23 +79,23 @@ class Expected:
         return self._parse()[1]
 
     def _next(self) -> None:
+        number = self._number + 1 if self._number else 0
         end = self._buffer.find(b"\n", self._position) + 1
         while not end:
             block = next(self._blocks, b"")
             rest = self._buffer[self._position :]
             if not block:
                 if rest:
-                    raise self._manifest.fault(self._number, "has no end: the manifest was cut short")
+                    raise self._manifest.fault(number, "has no end: the manifest was cut short")
                 self.line = b""
                 return
             if len(rest) > MAX_LINE_BYTES:
-                raise self._manifest.fault(self._number, "is longer than 1 MiB")
+                raise self._manifest.fault(number, "is longer than 1 MiB")
             self._buffer, self._position = rest + block, 0
             end = self._buffer.find(b"\n") + 1
         self.line = self._buffer[self._position : end]
         self._position = end
-        if self._number:
-            self._number += 1
+        self._number = number
 
     def _parse(self) -> tuple[Item, Place]:
         if self._parsed is None:
