@@ -4,19 +4,17 @@ import os
 from dataclasses import dataclass
 
 from drift_agent.image.globs import State
-from drift_agent.image.hashing import Ticket
 from drift_agent.image.policy import Decision
 from drift_agent.image.stat_record import DESCEND, HIDDEN, HIDDEN_DESCEND, PLAIN, SINGLE, SINGLE_DESCEND, Stat
-from drift_agent.model import AttributeValue
+from drift_agent.image.ticket import Ticket
 
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """What a file's entry will be made of, but for its digest."""
+    """What a file's entry will be made of, once its digest and what a stat does not say are there."""
 
     ticket: Ticket
     status: os.stat_result
-    attributes: dict[str, AttributeValue]
 
 
 class Entry:

@@ -1,39 +1,30 @@
-"""Hashing large files beside the walk, in threads of their own; small ones are faster where they are found.
+"""Hashing beside the walk: small files in a process, large ones in a thread, and both only while they keep up.
 
-Measured: every file in a thread is four times slower than a plain loop; threads from 64 KiB up are a third faster.
+A large file is read and hashed without the interpreter's lock, so a thread does: from 64 KiB up it is worth it.
 """
 
-import os
 from collections import deque
 from threading import Condition, Thread
 from typing import Final, Self
 
 from drift_agent.image import inspect
+from drift_agent.image.hash_helper import START_AFTER, HashHelper
+from drift_agent.image.hash_worker import MAX_BYTES
+from drift_agent.image.ticket import Ticket
 
 MIN_BYTES: Final = 64 << 10
 MAX_OUTSTANDING: Final = 32
-"""Open files that wait; beyond it the walk hashes for itself."""
-
-
-class Ticket:
-    """A file that is to be hashed; it belongs to the hasher, which closes it."""
-
-    __slots__ = ("descriptor", "digest", "done", "error", "size", "taken")
-
-    def __init__(self, descriptor: int, size: int) -> None:
-        self.descriptor = descriptor
-        self.size = size
-        self.taken = False
-        self.done = False
-        self.digest = ""
-        self.error: OSError | inspect.ReadStoppedError | None = None
+"""Large files that wait; beyond it the walk hashes for itself."""
 
 
 class Hasher:
-    """Some threads that hash; use it as a context manager. `pace` is told what they read, as `inspect.Pace` says."""
+    """Use it as a context manager, from one thread. `pace` is told what is read, as `inspect.Pace` says."""
 
-    def __init__(self, threads: int = 1, pace: inspect.Pace | None = None) -> None:
+    def __init__(self, threads: int = 1, pace: inspect.Pace | None = None, start_after: int = START_AFTER) -> None:
+        """The process starts after that many files."""
         self._pace = pace
+        self._helper = HashHelper(start_after)
+        self._live: set[Ticket] = set()
         self._condition = Condition()
         self._waiting: deque[Ticket] = deque()
         self._outstanding = 0
@@ -50,33 +41,61 @@ class Hasher:
         self.close()
 
     def close(self) -> None:
-        """Ends the threads within a block; what nobody asked for any more is not hashed to its end."""
+        """Ends process and threads, these within a block; what nobody asked for any more is not hashed to its end."""
+        self._helper.close()
         with self._condition:
             self._closed = True
             self._condition.notify_all()
         for thread in self._threads:
             thread.join()
-        while self._waiting:
-            os.close(self._waiting.popleft().descriptor)
+        for ticket in self._live:
+            ticket.close()
+        self._live.clear()
 
-    def submit(self, descriptor: int, size: int) -> Ticket | None:
-        """Takes an open file of `size` bytes; None, and the file is still the caller's, where too many wait."""
+    def submit(self, descriptor: int, size: int, wanted: frozenset[str]) -> Ticket | None:
+        """Takes an open file of `size` bytes; None, and the file is still the caller's, where too many wait.
+
+        Raises:
+            ReadStoppedError: `pace` said so; the file is still the caller's.
+        """
+        if self._helper.has_room(size):
+            if self._pace is not None:
+                self._pace(size)
+            ticket = Ticket(descriptor, size, wanted)
+            self._live.add(ticket)
+            self._helper.give(ticket)
+            return ticket
+        if size < (MAX_BYTES if self._helper.is_running else MIN_BYTES) or not self._threads:
+            return None
         with self._condition:
-            if self._outstanding >= MAX_OUTSTANDING or not self._threads:
+            if self._outstanding >= MAX_OUTSTANDING:
                 return None
-            ticket = Ticket(descriptor, size)
+            ticket = Ticket(descriptor, size, wanted)
+            self._live.add(ticket)
             self._waiting.append(ticket)
             self._outstanding += 1
             self._condition.notify_all()
             return ticket
 
     def result(self, ticket: Ticket) -> str:
-        """The hex SHA-256; hashes the file itself where no thread has begun yet.
+        """The hex SHA-256; the ticket's `attributes` are there then too. Hashes the file where nobody has begun yet.
 
         Raises:
             OSError: the file could not be read.
             ReadStoppedError: `pace` said so.
         """
+        self._live.discard(ticket)
+        if ticket.helped:
+            self._helper.ask(ticket)
+            if not ticket.done:
+                ticket.hash_here(self._buffer, None)  # `pace` was told when it was given
+        else:
+            self._await(ticket)
+        if ticket.error is not None:
+            raise ticket.error
+        return ticket.digest
+
+    def _await(self, ticket: Ticket) -> None:
         with self._condition:
             mine = not ticket.taken
             if mine:
@@ -86,9 +105,6 @@ class Hasher:
                 self._condition.wait()
         if mine:
             self._hash(ticket, self._buffer, self._pace)
-        if ticket.error is not None:
-            raise ticket.error
-        return ticket.digest
 
     def _work(self) -> None:
         buffer = bytearray(inspect.BLOCK)
@@ -109,13 +125,7 @@ class Hasher:
             self._pace(count)
 
     def _hash(self, ticket: Ticket, buffer: bytearray, pace: inspect.Pace | None) -> None:
-        try:
-            ticket.digest = inspect.digest(ticket.descriptor, ticket.size, buffer, pace)[1]
-        except (OSError, inspect.ReadStoppedError) as error:
-            ticket.error = error
-        finally:
-            os.close(ticket.descriptor)
-            with self._condition:
-                ticket.done = True
-                self._outstanding -= 1
-                self._condition.notify_all()
+        ticket.hash_here(buffer, pace)
+        with self._condition:
+            self._outstanding -= 1
+            self._condition.notify_all()

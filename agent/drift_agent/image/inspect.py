@@ -24,9 +24,9 @@ BLOCK: Final = 1 << 20
 Pace: TypeAlias = Callable[[int], None]
 """Told of each block that was read, by the thread that read it (bytes); may wait, and may raise `ReadStoppedError`."""
 
-_FS_IOC_GETFLAGS: Final = 0x80086601 if struct.calcsize("l") == 8 else 0x80046601
+GET_FLAGS: Final = 0x80086601 if struct.calcsize("l") == 8 else 0x80046601
 _FLAG_NAMES: Final = ((0x10, "i"), (0x20, "a"))
-_FLAG_MASK: Final = 0x30
+FLAG_MASK: Final = 0x30
 _HAS_XATTRS: Final = hasattr(os, "listxattr")
 _NOT_THERE: Final = frozenset((errno.ENOTSUP, errno.ENOTTY, errno.ENOSYS, errno.EINVAL, errno.ENOENT))
 
@@ -99,12 +99,12 @@ def flags(descriptor: int) -> str:
         OSError: they are kept and could not be read.
     """
     try:
-        answer = fcntl.ioctl(descriptor, _FS_IOC_GETFLAGS, b"\0\0\0\0\0\0\0\0")
+        answer = fcntl.ioctl(descriptor, GET_FLAGS, b"\0\0\0\0\0\0\0\0")
     except OSError as error:
         if error.errno in _NOT_THERE:
             return ""
         raise
-    bits = answer[0] & _FLAG_MASK
+    bits = answer[0] & FLAG_MASK
     return "".join(name for bit, name in _FLAG_NAMES if bits & bit) if bits else ""
 
 
@@ -137,6 +137,20 @@ def xattrs(where: int | str) -> dict[str, AttributeValue]:
             continue
         found[XATTR + os.fsencode(name).decode("utf-8", "backslashreplace")] = hashlib.sha256(value).hexdigest()
     return found
+
+
+def extended(descriptor: int, wanted: frozenset[str]) -> dict[str, AttributeValue]:
+    """What of an open file or folder is `wanted` that a stat does not say: `flags`, and each xattr.
+
+    Raises:
+        OSError: it is there and could not be read.
+    """
+    attributes: dict[str, AttributeValue] = {}
+    if "flags" in wanted and (found := flags(descriptor)):
+        attributes["flags"] = found
+    if "xattr" in wanted:
+        attributes.update(xattrs(descriptor))
+    return attributes
 
 
 def digest(

@@ -120,7 +120,8 @@ class Looker:
         except OSError as failure:
             entry.error = reason(failure)
         entry.unfinished = None
-        entry.line = _file_line(entry.key, entry.decision, unfinished.status, unfinished.attributes, digest)
+        attributes = unfinished.ticket.attributes
+        entry.line = _file_line(entry.key, entry.decision, unfinished.status, attributes, digest)
 
     def _at_folder(self, parent: Place, name: str, key: str, state: State, status: os.stat_result) -> Seen:
         decision, descends = self.ruling(state)
@@ -132,7 +133,7 @@ class Looker:
         attributes: dict[str, AttributeValue] = {}
         try:
             status = os.fstat(descriptor)
-            attributes = _extended(descriptor, decision.attributes)
+            attributes = inspect.extended(descriptor, decision.attributes)
         except OSError as failure:
             error = reason(failure)
         finally:
@@ -166,14 +167,14 @@ class Looker:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise _SwappedError
-            attributes = _extended(descriptor, wanted)
-            if "sha256" in wanted and status.st_size >= MIN_BYTES and self._hasher is not None:
-                ticket = self._hasher.submit(descriptor, status.st_size)
+            if "sha256" in wanted and self._hasher is not None and (self._keep is None or status.st_size >= MIN_BYTES):
+                ticket = self._hasher.submit(descriptor, status.st_size, wanted)
                 if ticket is not None:
                     descriptor = -1
                     entry = Entry(key, decision, b"")
-                    entry.unfinished = Unfinished(ticket, status, attributes)
+                    entry.unfinished = Unfinished(ticket, status)
                     return Seen(name, entry, stat_key(status))
+            attributes = inspect.extended(descriptor, wanted)
             postponed = "sha256" in wanted and self._most is not None and status.st_size > self._most
             if "sha256" in wanted and not postponed:
                 content, digest = inspect.digest(descriptor, status.st_size, self._buffer, self._pace)
@@ -220,16 +221,6 @@ class Looker:
 
 def _is_public(folder: Place, status: os.stat_result, decision: Decision) -> bool:
     return decision.path_class == "frozen" and folder.public and bool(status.st_mode & stat.S_IROTH)
-
-
-def _extended(descriptor: int, wanted: frozenset[str]) -> dict[str, AttributeValue]:
-    """What a stat does not say, of an open file or folder."""
-    attributes: dict[str, AttributeValue] = {}
-    if "flags" in wanted and (flags := inspect.flags(descriptor)):
-        attributes["flags"] = flags
-    if "xattr" in wanted:
-        attributes.update(inspect.xattrs(descriptor))
-    return attributes
 
 
 def _key_member(key: str) -> str:

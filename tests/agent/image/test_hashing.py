@@ -8,10 +8,11 @@ from threading import Event
 
 import pytest
 
-from drift_agent.image.hashing import MAX_OUTSTANDING, MIN_BYTES, Hasher, Ticket
+from drift_agent.image.hashing import MAX_OUTSTANDING, MIN_BYTES, Hasher
 from drift_agent.image.inspect import ReadStoppedError
 from drift_agent.image.policy import Policy
 from drift_agent.image.scan import Scan
+from drift_agent.image.ticket import Ticket
 from trees import make_tree
 from waiting import PATIENCE
 
@@ -20,8 +21,11 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def opened(path: Path) -> tuple[int, int]:
-    return os.open(path, os.O_RDONLY), path.stat().st_size
+NOTHING: frozenset[str] = frozenset()
+
+
+def opened(path: Path) -> tuple[int, int, frozenset[str]]:
+    return os.open(path, os.O_RDONLY), path.stat().st_size, NOTHING
 
 
 def test_each_file_gets_its_own_digest(tmp_path: Path) -> None:
@@ -38,7 +42,8 @@ def test_each_file_gets_its_own_digest(tmp_path: Path) -> None:
 
 
 def test_too_many_stay_with_their_caller_and_who_asks_first_hashes(tmp_path: Path) -> None:
-    (tmp_path / "f").write_text("x")
+    text = "x" * MIN_BYTES
+    (tmp_path / "f").write_text(text)
     hasher = Hasher(threads=1)
     hasher.close()  # nobody takes from the queue
     tickets = [hasher.submit(*opened(tmp_path / "f")) for _ in range(MAX_OUTSTANDING)]
@@ -47,12 +52,12 @@ def test_too_many_stay_with_their_caller_and_who_asks_first_hashes(tmp_path: Pat
     os.close(extra[0])
     for ticket in tickets:
         assert ticket is not None
-        assert hasher.result(ticket) == digest("x")
+        assert hasher.result(ticket) == digest(text)
 
 
 def test_an_error_comes_to_who_asks(tmp_path: Path) -> None:
     with Hasher() as hasher:
-        ticket = hasher.submit(os.open(tmp_path, os.O_RDONLY), 1)
+        ticket = hasher.submit(os.open(tmp_path, os.O_RDONLY), MIN_BYTES, NOTHING)
         assert ticket is not None
         with pytest.raises(IsADirectoryError):
             hasher.result(ticket)
@@ -77,15 +82,18 @@ def test_a_scan_with_threads_says_what_one_without_says(tmp_path: Path) -> None:
     make_tree(tmp_path, tree)
     with Scan(str(tmp_path), Policy.of([])) as scan:
         plain = [(entry.key, entry.line) for entry in scan.entries()]
-    for threads in (1, 3):
-        with Hasher(threads) as hasher, Scan(str(tmp_path), Policy.of([]), hasher=hasher) as scan:
+    for threads, start_after in ((1, 1000), (3, 1000), (1, 0)):
+        with (
+            Hasher(threads, start_after=start_after) as hasher,
+            Scan(str(tmp_path), Policy.of([]), hasher=hasher) as scan,
+        ):
             assert [(entry.key, entry.line) for entry in scan.entries()] == plain
             one = scan.entry("/a/11")
             assert one is not None
             assert (one.key, one.line) in plain
 
 
-def sparse(path: Path) -> tuple[int, int]:
+def sparse(path: Path) -> tuple[int, int, frozenset[str]]:
     """300 GB of nothing, which nobody reads in the time of a test."""
     with path.open("w") as file:
         file.truncate(300 << 30)
