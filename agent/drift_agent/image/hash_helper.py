@@ -5,6 +5,7 @@ nothing but such calls. Measured on two cores: 0.6 times as long as a walk that 
 """
 
 import socket
+import struct
 import sys
 from array import array
 from collections import deque
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 START_AFTER: Final = 500
 """Files that are asked for before it starts: a rescan that has little to hash starts no process."""
+
+ANSWER_SECONDS: Final = 60
+"""How long one batch is waited for; a process that hangs then is none any more."""
 
 MAX_SENT: Final = 12
 """Batches that wait there; beyond it the walk hashes for itself."""
@@ -80,6 +84,7 @@ class HashHelper:
         import subprocess  # here, for it costs a tenth of what an unchanged rescan takes
 
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", ANSWER_SECONDS, 0))
         command = [sys.executable, "-I", "-S", hash_worker.__file__, theirs.fileno(), GET_FLAGS, FLAG_MASK]
         nowhere = subprocess.DEVNULL
         with theirs, suppress(OSError):
@@ -110,6 +115,8 @@ class HashHelper:
         try:
             records = self._connection.recv(RECORD * BATCH, 0 if wait else socket.MSG_DONTWAIT)
         except BlockingIOError:
+            if wait:
+                self._lose()
             return
         except OSError:
             records = b""
