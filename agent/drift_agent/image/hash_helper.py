@@ -4,6 +4,7 @@ A process and no thread: at every call of the system two threads wait for the in
 nothing but such calls. Measured on two cores: 0.6 times as long as a walk that hashes for itself, a thread 0.9 times.
 """
 
+import resource
 import socket
 import struct
 import sys
@@ -27,7 +28,10 @@ ANSWER_SECONDS: Final = 60
 """How long one batch is waited for; a process that hangs then is none any more."""
 
 MAX_SENT: Final = 12
-"""Batches that wait there; beyond it the walk hashes for itself."""
+"""Batches that wait there at most; beyond it the walk hashes for itself."""
+
+SHARE_OF_FILES: Final = 4
+"""One in so many of the files that this process may have open may wait."""
 
 
 class HashHelper:
@@ -35,6 +39,7 @@ class HashHelper:
 
     def __init__(self, start_after: int = START_AFTER) -> None:
         self._asked = -start_after
+        self._most = min(MAX_SENT, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // SHARE_OF_FILES // BATCH)
         self._process: Popen[bytes] | None = None
         self._connection: socket.socket | None = None
         self._batch: list[Ticket] = []
@@ -52,9 +57,9 @@ class HashHelper:
         self._asked += 1
         if self._asked == 1:
             self._start()
-        if len(self._sent) >= MAX_SENT:
+        if len(self._sent) >= self._most:
             self._receive(wait=False)
-        return self.is_running and len(self._sent) < MAX_SENT
+        return self.is_running and len(self._sent) < self._most
 
     def give(self, ticket: Ticket) -> None:
         """Takes a file for which there is room."""

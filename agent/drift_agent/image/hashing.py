@@ -1,6 +1,7 @@
 """Hashing beside the walk: small files in a process, large ones in a thread, and both only while they keep up.
 
-A large file is read and hashed without the interpreter's lock, so a thread does: from 64 KiB up it is worth it.
+A large file is read and hashed without the interpreter's lock, so a thread does; where no process runs, for what is
+of 64 KiB and more.
 """
 
 from collections import deque

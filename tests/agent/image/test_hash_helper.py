@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import resource
 import signal
 from pathlib import Path
 
@@ -81,11 +82,18 @@ def test_it_takes_what_is_read_in_one_piece_and_no_more_than_it_can_do(files: li
     process = helper._process
     assert process is not None
     process.send_signal(signal.SIGSTOP)
-    tickets = [given(helper, path) for _ in range(MAX_SENT) for path in files]
+    tickets = [given(helper, path) for _ in range(helper._most) for path in files]
     assert not helper.has_room(1)
     helper.close()
     for ticket in tickets:
         ticket.close()
+
+
+def test_where_few_files_may_be_open_few_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The walk needs some too: none of them may read as a file that could not be opened."""
+    for soft, most in ((100, 0), (256, 2), (1024, 8), (1 << 20, MAX_SENT)):
+        monkeypatch.setattr(resource, "getrlimit", lambda _, soft=soft: (soft, soft))
+        assert HashHelper()._most == most
 
 
 def test_a_little_to_hash_starts_no_process() -> None:
