@@ -1,33 +1,24 @@
 """What a scan hands on of one place in the tree, and where it stands while it looks."""
 
-import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from drift_agent.image.globs import State
 from drift_agent.image.policy import Decision
 from drift_agent.image.stat_record import DESCEND, HIDDEN, HIDDEN_DESCEND, PLAIN, SINGLE, SINGLE_DESCEND, Stat
-from drift_agent.image.ticket import Ticket
-
-
-@dataclass(frozen=True, slots=True)
-class Unfinished:
-    """What a file's entry will be made of, once its digest and what a stat does not say are there."""
-
-    ticket: Ticket
-    status: os.stat_result
 
 
 class Entry:
     """One entry of the tree that the policy does not ignore.
 
     `line` is its canonical line; empty where not even a stat was possible. `error` says what of it could not be read
-    (its content, its list of names), `hidden_below` that the folder was not looked into. While it is `unfinished` its
-    content is being hashed, and it has no line: `Looker.finish` waits for that. A `late` one says what was found out of
-    a folder after its entry was handed on; if nothing is hidden below, it vanished meanwhile, and all below with it.
-    The line of a `postponed` one lacks the digest, for its content was too much to be read now.
+    (its content, its list of names), `hidden_below` that the folder was not looked into. While it is `unfinished`
+    somebody is at it, and it has no line. A `late` one says what was found out of a folder after its entry was handed
+    on; if nothing is hidden below, it vanished meanwhile, and all below with it. The line of a `postponed` one lacks
+    the digest, for its content was too much to be read now.
     """
 
-    __slots__ = ("decision", "error", "hidden_below", "key", "late", "line", "postponed", "unfinished")
+    __slots__ = ("decision", "error", "hidden_below", "key", "late", "line", "postponed", "stat", "unfinished")
 
     def __init__(self, key: str, decision: Decision, line: bytes, error: str = "", hidden_below: bool = False) -> None:
         self.key = key
@@ -36,7 +27,20 @@ class Entry:
         self.error = error
         self.hidden_below = hidden_below
         self.late = self.postponed = False
-        self.unfinished: Unfinished | None = None
+        self.stat: Stat | None = None
+        """Of what was given away: its stat as it was seen then."""
+        self.unfinished: Callable[[], None] | None = None
+        """Brings it on; to be called until it is None."""
+
+    def finish(self) -> bool:
+        """Waits until it is what it says; False where it has vanished meanwhile.
+
+        Raises:
+            ReadStoppedError: whoever sets the pace of reading said so.
+        """
+        while self.unfinished is not None:
+            self.unfinished()
+        return bool(self.line or self.error)
 
 
 class Place:
@@ -71,6 +75,10 @@ class Place:
     def path_of(self, name: str) -> str:
         """The key of a name in it."""
         return f"{self.key}/{name}" if len(self.key) > 1 else "/" if name == "." else f"/{name}"
+
+    def held_by(self, descriptor: int) -> "Place":
+        """The same folder, by another descriptor."""
+        return Place(descriptor, self.key, self._above, self._name, self.public)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,53 +1,124 @@
-"""The program of a hashing process: open files in, digests out, until the other side is gone.
+"""What is seen of files that are read in one piece, and the program of a process that looks at them.
 
-Run by its path and without site packages, for it starts within 20 ms then: it imports nothing of ours. A message in
-holds up to `BATCH` descriptors, and the sizes of their files as 64-bit numbers; a message out a record for each: a
-byte (`WHOLE`: as many bytes were read as the size said · `PLAIN`: neither flags nor xattrs), and the SHA-256 of what
-was read.
+The process runs it by its path and without site packages, for it starts within 20 ms then: it imports nothing of ours.
+A message in holds the descriptors of folders, and as 16-bit numbers how many these are and how many files in each are
+to be looked at; the names follow, joined by NUL. A message out holds a `RECORD` for each file, and the descriptors of
+those that are left open. It goes on until the other side is gone.
 """
 
 import fcntl
 import hashlib
 import os
 import socket
+import struct
 import sys
 from array import array
+from collections.abc import Iterable
+from stat import S_ISREG
+
+OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+GET_FLAGS = 0x80086601 if struct.calcsize("l") == 8 else 0x80046601
+FLAG_MASK = 0x30
 
 BATCH = 32
+"""Files in one message at most."""
 MAX_BYTES = 1 << 20
 """Files are smaller, and read in one piece."""
-RECORD = 33
-WHOLE, PLAIN = 1, 2
+MAX_BATCH_BYTES = 4 << 20
+"""No file is read once so much was for one batch: those behind are left open."""
+MAX_MESSAGE = 2 * (1 + BATCH) + 256 * BATCH
+
+RECORD = struct.Struct("<BIIIQQQqqq32s")
+"""How a file was seen; of its stat mode, uid, gid, nlink, device, inode, size, mtime and ctime (ns); its SHA-256."""
+WHOLE, OPEN = 1, 2
+"""`WHOLE`: as many bytes were read as the size says. `OPEN`: its descriptor comes along, for it is not whole, or has
+flags or xattrs."""
+UNSEEN = bytes(RECORD.size)
+"""It is gone, no regular file, or cannot be opened."""
 
 
-def record(descriptor: int, size: int, buffer: memoryview, request: int, mask: int) -> bytes:
-    """What is said of one file. `request` is the ioctl that reads flags, of which those of the `mask` count."""
+def look(folder: int, name: bytes, most: int, buffer: memoryview) -> tuple[bytes, int, int]:
+    """The record of a name in an open folder, its descriptor where it is left open (else -1), and bytes read.
+
+    No link is followed. Files of more than `most` bytes, and of more than the buffer holds, are not read.
+    """
     try:
-        count = os.readv(descriptor, [buffer[: size + 1]])
+        descriptor = os.open(name, OPEN_FILE, dir_fd=folder)
     except OSError:
-        return bytes(RECORD)
+        return UNSEEN, -1, 0
+    how, count, digest = OPEN, 0, b""
     try:
-        flagged = fcntl.ioctl(descriptor, request, bytes(8))[0] & mask
-        plain = not flagged and not os.listxattr(descriptor)
+        status = os.fstat(descriptor)
+        if not S_ISREG(status.st_mode):
+            os.close(descriptor)
+            return UNSEEN, -1, 0
+        size = status.st_size
+        if size <= most and size < len(buffer):
+            count = os.readv(descriptor, [buffer[: size + 1]])
+            if count == size:
+                digest = hashlib.sha256(buffer[:count]).digest()
+                how = WHOLE if _is_plain(descriptor) else WHOLE | OPEN
+        record = RECORD.pack(
+            how, status.st_mode, status.st_uid, status.st_gid, status.st_nlink, status.st_dev, status.st_ino,
+            size, status.st_mtime_ns, status.st_ctime_ns, digest,
+        )  # fmt: skip
+    except (OSError, struct.error):  # it cannot be read, or has a time beyond the year 2262
+        os.close(descriptor)
+        return UNSEEN, -1, count
+    if how == WHOLE:
+        os.close(descriptor)
+        return record, -1, count
+    return record, descriptor, count
+
+
+def look_at(
+    folders: Iterable[int], counts: Iterable[int], names: list[bytes], buffer: memoryview
+) -> tuple[bytes, list[int]]:
+    """The records of the first `counts` names in the first of the open folders, and so on; and what is left open."""
+    records, left_open = [], []
+    room, number = MAX_BATCH_BYTES, 0
+    for folder, count in zip(folders, counts, strict=True):
+        for name in names[number : number + count]:
+            record, descriptor, read = look(folder, name, room, buffer)
+            records.append(record)
+            room -= read
+            if descriptor >= 0:
+                left_open.append(descriptor)
+        number += count
+    return b"".join(records), left_open
+
+
+def _is_plain(descriptor: int) -> bool:
+    """Whether it is known to have neither flags nor xattrs."""
+    try:
+        return not fcntl.ioctl(descriptor, GET_FLAGS, b"\0\0\0\0\0\0\0\0")[0] & FLAG_MASK and not os.listxattr(
+            descriptor
+        )
     except OSError:
-        plain = False
-    found = (WHOLE if count == size else 0) | (PLAIN if plain else 0)
-    return bytes([found]) + hashlib.sha256(buffer[:count]).digest()
+        return False
 
 
-def serve(connection: socket.socket, request: int, mask: int) -> None:
-    """Serves one connection to its end; closes every descriptor that comes."""
+def message(counts: "array[int]", names: list[bytes]) -> bytes:
+    """What `serve` is asked."""
+    return array("H", [len(counts), *counts]).tobytes() + b"\0".join(names)
+
+
+def serve(connection: socket.socket) -> None:
+    """Serves one connection to its end, or to a message that did not arrive whole."""
     buffer = memoryview(bytearray(MAX_BYTES))
     while True:
-        message, descriptors, _, _ = socket.recv_fds(connection, 8 * BATCH, BATCH)
-        if not message:
+        asked, folders, _, _ = socket.recv_fds(connection, MAX_MESSAGE, BATCH)
+        if not asked:
             return
-        records = []
-        for descriptor, size in zip(descriptors, array("q", message), strict=True):
-            records.append(record(descriptor, size, buffer, request, mask))
+        number = array("H", asked[:2])[0]
+        if number != len(folders):
+            return
+        counts, names = array("H", asked[2 : 2 + 2 * number]), asked[2 + 2 * number :].split(b"\0")
+        records, left_open = look_at(folders, counts, names, buffer)
+        socket.send_fds(connection, [records], left_open)
+        for descriptor in (*folders, *left_open):
             os.close(descriptor)
-        connection.send(b"".join(records))
 
 
 if __name__ == "__main__":
-    serve(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]), int(sys.argv[3]))
+    serve(socket.socket(fileno=int(sys.argv[1])))

@@ -1,16 +1,10 @@
-"""Hashing beside the walk: small files in a process, large ones in a thread, and both only while they keep up.
-
-A large file is read and hashed without the interpreter's lock, so a thread does; where no process runs, for what is
-of 64 KiB and more.
-"""
+"""Hashing large files beside the walk, in threads: they are read and hashed without the interpreter's lock."""
 
 from collections import deque
 from threading import Condition, Thread
 from typing import Final, Self
 
 from drift_agent.image import inspect
-from drift_agent.image.hash_helper import START_AFTER, HashHelper
-from drift_agent.image.hash_worker import MAX_BYTES
 from drift_agent.image.ticket import Ticket
 
 MIN_BYTES: Final = 64 << 10
@@ -21,10 +15,8 @@ MAX_OUTSTANDING: Final = 32
 class Hasher:
     """Use it as a context manager, from one thread. `pace` is told what is read, as `inspect.Pace` says."""
 
-    def __init__(self, threads: int = 1, pace: inspect.Pace | None = None, start_after: int = START_AFTER) -> None:
-        """The process starts after that many files."""
+    def __init__(self, threads: int = 1, pace: inspect.Pace | None = None) -> None:
         self._pace = pace
-        self._helper = HashHelper(start_after)
         self._live: set[Ticket] = set()
         self._condition = Condition()
         self._waiting: deque[Ticket] = deque()
@@ -42,8 +34,7 @@ class Hasher:
         self.close()
 
     def close(self) -> None:
-        """Ends process and threads, these within a block; what nobody asked for any more is not hashed to its end."""
-        self._helper.close()
+        """Ends the threads, within a block; what nobody asked for any more is not hashed to its end."""
         with self._condition:
             self._closed = True
             self._condition.notify_all()
@@ -54,19 +45,8 @@ class Hasher:
         self._live.clear()
 
     def submit(self, descriptor: int, size: int, wanted: frozenset[str]) -> Ticket | None:
-        """Takes an open file of `size` bytes; None, and the file is still the caller's, where too many wait.
-
-        Raises:
-            ReadStoppedError: `pace` said so; the file is still the caller's.
-        """
-        if self._helper.has_room(size):
-            if self._pace is not None:
-                self._pace(size)
-            ticket = Ticket(descriptor, size, wanted)
-            self._live.add(ticket)
-            self._helper.give(ticket)
-            return ticket
-        if size < (MAX_BYTES if self._helper.is_running else MIN_BYTES) or not self._threads:
+        """Takes an open file of `size` bytes; None, and it stays the caller's, where it is small or too many wait."""
+        if size < MIN_BYTES or not self._threads:
             return None
         with self._condition:
             if self._outstanding >= MAX_OUTSTANDING:
@@ -86,12 +66,7 @@ class Hasher:
             ReadStoppedError: `pace` said so.
         """
         self._live.discard(ticket)
-        if ticket.helped:
-            self._helper.ask(ticket)
-            if not ticket.done:
-                ticket.hash_here(self._buffer, None)  # `pace` was told when it was given
-        else:
-            self._await(ticket)
+        self._await(ticket)
         if ticket.error is not None:
             raise ticket.error
         return ticket.digest

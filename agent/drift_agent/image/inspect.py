@@ -7,16 +7,15 @@ import errno
 import fcntl
 import hashlib
 import os
-import stat
-import struct
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from drift_agent.errors import InputError
+from drift_agent.image import hash_worker
 from drift_agent.image.canonical import XATTR
 from drift_agent.model import AttributeValue
 
-OPEN_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+OPEN_FILE: Final = hash_worker.OPEN_FILE
 OPEN_DIR: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 BLOCK: Final = 1 << 20
@@ -24,21 +23,9 @@ BLOCK: Final = 1 << 20
 Pace: TypeAlias = Callable[[int], None]
 """Told of each block that was read, by the thread that read it (bytes); may wait, and may raise `ReadStoppedError`."""
 
-GET_FLAGS: Final = 0x80086601 if struct.calcsize("l") == 8 else 0x80046601
 _FLAG_NAMES: Final = ((0x10, "i"), (0x20, "a"))
-FLAG_MASK: Final = 0x30
 _HAS_XATTRS: Final = hasattr(os, "listxattr")
 _NOT_THERE: Final = frozenset((errno.ENOTSUP, errno.ENOTTY, errno.ENOSYS, errno.EINVAL, errno.ENOENT))
-
-_TYPES: Final = {
-    stat.S_IFREG: "file",
-    stat.S_IFDIR: "dir",
-    stat.S_IFLNK: "link",
-    stat.S_IFIFO: "fifo",
-    stat.S_IFSOCK: "socket",
-    stat.S_IFBLK: "block",
-    stat.S_IFCHR: "char",
-}
 
 
 class ReadStoppedError(Exception):
@@ -66,30 +53,26 @@ def open_root(root: str) -> int:
         raise InputError(f"{root}: cannot be opened as a root folder: {error.strerror}") from None
 
 
-def names(descriptor: int) -> list[str]:
-    """The names in an open folder, in the order of their bytes."""
-    found = os.listdir(descriptor)
-    if all(map(str.isascii, found)):
+def listing(descriptor: int) -> list[tuple[str, bool]]:
+    """The names in an open folder, in the order of their bytes, and whether each is a regular file's.
+
+    Raises:
+        OSError: it cannot be listed.
+    """
+    with os.scandir(descriptor) as listed:
+        found = [(one.name, _is_file(one)) for one in listed]
+    if all(name.isascii() for name, _ in found):
         found.sort()
     else:  # code points sort as UTF-8 does, but for the surrogates that stand for other bytes
-        found.sort(key=os.fsencode)
+        found.sort(key=lambda one: os.fsencode(one[0]))
     return found
 
 
-def stat_attributes(status: os.stat_result) -> dict[str, AttributeValue]:
-    """What a stat says: `type`, `mode` (not of links: they have none), `uid`, `gid`, `nlink` of files, `device`."""
-    mode = status.st_mode
-    kind = _TYPES.get(stat.S_IFMT(mode), "file")
-    attributes: dict[str, AttributeValue] = {"type": kind}
-    if kind != "link":
-        attributes["mode"] = f"{stat.S_IMODE(mode):04o}"
-    attributes["uid"] = status.st_uid
-    attributes["gid"] = status.st_gid
-    if kind == "file":
-        attributes["nlink"] = status.st_nlink
-    if kind in ("block", "char"):
-        attributes["device"] = f"{os.major(status.st_rdev)},{os.minor(status.st_rdev)}"
-    return attributes
+def _is_file(one: "os.DirEntry[str]") -> bool:
+    try:
+        return one.is_file(follow_symlinks=False)
+    except OSError:  # some file systems do not say it with the name, and then it takes a stat
+        return False
 
 
 def flags(descriptor: int) -> str:
@@ -99,12 +82,12 @@ def flags(descriptor: int) -> str:
         OSError: they are kept and could not be read.
     """
     try:
-        answer = fcntl.ioctl(descriptor, GET_FLAGS, b"\0\0\0\0\0\0\0\0")
+        answer = fcntl.ioctl(descriptor, hash_worker.GET_FLAGS, b"\0\0\0\0\0\0\0\0")
     except OSError as error:
         if error.errno in _NOT_THERE:
             return ""
         raise
-    bits = answer[0] & FLAG_MASK
+    bits = answer[0] & hash_worker.FLAG_MASK
     return "".join(name for bit, name in _FLAG_NAMES if bits & bit) if bits else ""
 
 

@@ -8,18 +8,21 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from json.encoder import encode_basestring
-from typing import Final
+from functools import partial
+from typing import Final, NamedTuple
 
 from drift_agent.image import inspect
-from drift_agent.image.canonical import XATTR, encode, string_member
-from drift_agent.image.entry import Entry, Place, Seen, Unfinished
+from drift_agent.image.batches import Batches, Record
+from drift_agent.image.entry import Entry, Place, Seen
+from drift_agent.image.file_line import file_line, folder_line, line, plain_file_line
 from drift_agent.image.globs import State
-from drift_agent.image.hashing import MIN_BYTES, Hasher
+from drift_agent.image.hash_worker import WHOLE
+from drift_agent.image.hashing import Hasher
 from drift_agent.image.inspect import reason
 from drift_agent.image.policy import ALL_ATTRIBUTES, Decision, Policy
 from drift_agent.image.stat_record import NO_STAT, stat_key
-from drift_agent.model import AttributeValue, Item
+from drift_agent.image.ticket import Ticket
+from drift_agent.model import AttributeValue
 
 SWAPPED: Final = frozenset((errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.ESTALE))
 """How an open fails where something else, or nothing, stands since the stat."""
@@ -32,8 +35,21 @@ class _SwappedError(Exception):
     """The entry is not any more what the stat before had said."""
 
 
+class Ruling(NamedTuple):
+    """What holds where the policy stands: whether something below may be compared, whether files are read."""
+
+    decision: Decision
+    descends: bool
+    reads: bool
+
+    @property
+    def is_looked_at(self) -> bool:
+        """Whether anything is compared there, or may be below."""
+        return self.descends or self.decision.path_class != "ignored"
+
+
 class Looker:
-    """Looks at names under one policy; large files go to `hasher`, if there is one.
+    """Looks at names under one policy; with a `hasher` files are looked at in batches, and large ones go to it.
 
     At `boundaries` something foreign is mounted: they are not entered. `keep` is given digest and content of small
     frozen files that every user may read. `pace` is told what is read here; files of more than `most` bytes, and those
@@ -55,24 +71,38 @@ class Looker:
         self._keep = keep
         self._pace = pace
         self._most = most
-        self._rulings: dict[State, tuple[Decision, bool]] = {}
+        self._rulings: dict[State, Ruling] = {}
         self._buffer = bytearray(inspect.BLOCK)
+        # who keeps contents reads small files by itself, for it needs them
+        self._batches = Batches(self._settle, pace) if hasher is not None and keep is None else None
 
-    def ruling(self, state: State) -> tuple[Decision, bool]:
-        """What holds in this state, and whether something below may be compared."""
+    def close(self) -> None:
+        """Gives up what is unfinished."""
+        if self._batches is not None:
+            self._batches.close()
+
+    def ruling(self, state: State) -> Ruling:
+        """What holds in this state."""
         ruling = self._rulings.get(state)
         if ruling is None:
-            ruling = self._rulings[state] = (self._policy.decision(state), self._policy.descends(state))
+            decision = self._policy.decision(state)
+            reads = decision.path_class != "ignored" and "sha256" in decision.attributes
+            ruling = self._rulings[state] = Ruling(decision, self._policy.descends(state), reads)
         return ruling
 
-    def is_looked_at(self, state: State) -> bool:
-        """Whether anything is compared in this state, or may be below it."""
-        decision, descends = self.ruling(state)
-        return decision.path_class != "ignored" or descends
-
-    def steps(self, folder: Place, names: Sequence[str]) -> Iterator[Entry | str]:
-        """The entries of a folder, each folder's name behind its entry if it is to be entered."""
-        for name in names:
+    def steps(self, folder: Place, listed: Sequence[tuple[str, bool]]) -> Iterator[Entry | str]:
+        """The entries of a folder, as `inspect.listing` has it, each folder's name behind its entry if it is to be
+        entered."""
+        alike = folder.state.child_of_any([name for name, _ in listed])
+        ruling = self.ruling(alike) if alike is not None else None
+        if ruling is not None and not ruling.is_looked_at:
+            return
+        for name, is_file in listed:
+            if is_file:
+                given = self.give(folder, name, ruling or self.ruling(folder.state.child(name)))
+                if given is not None:
+                    yield given
+                    continue
             seen = self.look(folder, name)
             if seen is not None:
                 if seen.entry is not None:
@@ -80,21 +110,32 @@ class Looker:
                 if seen.enter:
                     yield name
 
+    def give(self, folder: Place, name: str, ruling: Ruling) -> Entry | None:
+        """The unfinished entry of what was listed as a file; None where it is to be looked at by itself."""
+        if self._batches is None or not ruling.reads:
+            return None
+        entry = Entry(folder.path_of(name), ruling.decision, b"")
+        try:
+            self._batches.give(folder, name, entry)
+        except OSError:  # too many files are open
+            return None
+        return entry
+
     def look(self, folder: Place, name: str) -> Seen | None:
         """What stands at `name` in a folder; None where nothing does, or only what is ignored with all below.
 
         The name `.` stands for the folder without a key: the root.
         """
-        state = folder.state_below(folder.state, name)
-        if not self.is_looked_at(state):
+        ruling = self.ruling(folder.state_below(folder.state, name))
+        if not ruling.is_looked_at:
             return None
-        decision = self.ruling(state)[0]
+        decision = ruling.decision
         key = folder.path_of(name)
         for _ in range(_ATTEMPTS):
             try:
                 status = os.stat(name, dir_fd=folder.descriptor, follow_symlinks=False)
                 if stat.S_ISDIR(status.st_mode):
-                    return self._at_folder(folder, name, key, state, status)
+                    return self._at_folder(folder, name, key, ruling, status)
                 if decision.path_class == "ignored":
                     return Seen(name, None, stat_key(status))
                 if stat.S_ISREG(status.st_mode):
@@ -109,26 +150,12 @@ class Looker:
         changing = "changed each time it was looked at"
         return Seen(name, Entry(key, decision, b"", changing, hidden_below=True), NO_STAT)
 
-    def finish(self, entry: Entry) -> None:
-        """Waits until the entry's content is hashed, and makes its line."""
-        unfinished = entry.unfinished
-        if unfinished is None or self._hasher is None:
-            return
-        digest = ""
-        try:
-            digest = self._hasher.result(unfinished.ticket)
-        except OSError as failure:
-            entry.error = reason(failure)
-        entry.unfinished = None
-        attributes = unfinished.ticket.attributes
-        entry.line = _file_line(entry.key, entry.decision, unfinished.status, attributes, digest)
-
-    def _at_folder(self, parent: Place, name: str, key: str, state: State, status: os.stat_result) -> Seen:
-        decision, descends = self.ruling(state)
+    def _at_folder(self, parent: Place, name: str, key: str, ruling: Ruling, status: os.stat_result) -> Seen:
+        decision = ruling.decision
         descriptor = self._open(name, inspect.OPEN_DIR, parent)
         if isinstance(descriptor, str):
-            line = _line(key, decision, inspect.stat_attributes(status))
-            return Seen(name, Entry(key, decision, line, descriptor, hidden_below=True), stat_key(status))
+            entry = Entry(key, decision, line(key, decision, status), descriptor, hidden_below=True)
+            return Seen(name, entry, stat_key(status))
         error = ""
         attributes: dict[str, AttributeValue] = {}
         try:
@@ -138,75 +165,43 @@ class Looker:
             error = reason(failure)
         finally:
             os.close(descriptor)
-        enter = descends and key not in self._boundaries
+        is_boundary = key in self._boundaries
+        enter = ruling.descends and not is_boundary
         if decision.path_class == "ignored":
             return Seen(name, None, stat_key(status), enter)
-        if not attributes and decision.attributes is ALL_ATTRIBUTES and not error:
-            line = (
-                f'{{"kind":"file",{_key_member(key)},"type":"dir","mode":"{stat.S_IMODE(status.st_mode):04o}"'
-                f',"uid":{status.st_uid},"gid":{status.st_gid}}}\n'
-            ).encode()
-        else:
-            line = _line(key, decision, {**inspect.stat_attributes(status), **attributes})
-        entry = Entry(key, decision, line, error, hidden_below=key in self._boundaries)
+        entry = Entry(key, decision, folder_line(key, decision, status, attributes), error, hidden_below=is_boundary)
         return Seen(name, entry, stat_key(status), enter)
 
     def _at_file(self, folder: Place, name: str, key: str, decision: Decision, status: os.stat_result) -> Seen:
-        wanted = decision.attributes
-        if wanted.isdisjoint(_NEED_OPEN):
-            line = _line(key, decision, inspect.stat_attributes(status))
-            return Seen(name, Entry(key, decision, line), stat_key(status))
+        if decision.attributes.isdisjoint(_NEED_OPEN):
+            return Seen(name, Entry(key, decision, line(key, decision, status)), stat_key(status))
         descriptor = self._open(name, inspect.OPEN_FILE, folder)
         if isinstance(descriptor, str):
-            line = _line(key, decision, inspect.stat_attributes(status))
-            return Seen(name, Entry(key, decision, line, descriptor), stat_key(status))
-        attributes: dict[str, AttributeValue] = {}
-        digest = error = ""
-        postponed = False
-        try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise _SwappedError
-            if "sha256" in wanted and self._hasher is not None and (self._keep is None or status.st_size >= MIN_BYTES):
-                ticket = self._hasher.submit(descriptor, status.st_size, wanted)
-                if ticket is not None:
-                    descriptor = -1
-                    entry = Entry(key, decision, b"")
-                    entry.unfinished = Unfinished(ticket, status)
-                    return Seen(name, entry, stat_key(status))
-            attributes = inspect.extended(descriptor, wanted)
-            postponed = "sha256" in wanted and self._most is not None and status.st_size > self._most
-            if "sha256" in wanted and not postponed:
-                content, digest = inspect.digest(descriptor, status.st_size, self._buffer, self._pace)
-                if content is not None and self._keep is not None and _is_public(folder, status, decision):
-                    self._keep(digest, content)
-        except OSError as failure:
-            error = reason(failure)
-        except inspect.PostponedError:
-            postponed = True
-        finally:
-            if descriptor >= 0:
-                os.close(descriptor)
-        entry = Entry(key, decision, _file_line(key, decision, status, attributes, digest), error)
-        entry.postponed = postponed
+            return Seen(name, Entry(key, decision, line(key, decision, status), descriptor), stat_key(status))
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            os.close(descriptor)
+            raise _SwappedError
+        entry = Entry(key, decision, b"")
+        self._read(folder, entry, descriptor, status)
         return Seen(name, entry, stat_key(status))
 
     def _at_other(self, folder: Place, name: str, key: str, decision: Decision, status: os.stat_result) -> Entry:
-        attributes = inspect.stat_attributes(status)
+        more: dict[str, AttributeValue] = {}
         error = ""
-        if attributes["type"] == "link":
+        if stat.S_ISLNK(status.st_mode):
             try:
-                attributes["target"] = os.readlink(name, dir_fd=folder.descriptor)
+                more["target"] = os.readlink(name, dir_fd=folder.descriptor)
             except OSError as failure:
                 if failure.errno in SWAPPED or failure.errno == errno.EINVAL:
                     raise _SwappedError from None
                 error = reason(failure)
         if "xattr" in decision.attributes:
             try:
-                attributes.update(inspect.xattrs(f"/proc/self/fd/{folder.descriptor}/{name}"))
+                more.update(inspect.xattrs(f"/proc/self/fd/{folder.descriptor}/{name}"))
             except OSError as failure:
                 error = error or reason(failure)
-        return Entry(key, decision, _line(key, decision, attributes), error)
+        return Entry(key, decision, line(key, decision, status, more), error)
 
     @staticmethod
     def _open(name: str, how: int, folder: Place) -> int | str:
@@ -218,34 +213,85 @@ class Looker:
                 raise _SwappedError from None
             return reason(error)
 
+    def _read(self, folder: Place, entry: Entry, descriptor: int, status: os.stat_result) -> None:
+        """Makes the line of an open file, which it closes; that of a large one is unfinished then."""
+        decision = entry.decision
+        attributes: dict[str, AttributeValue] = {}
+        digest = ""
+        try:
+            if "sha256" in decision.attributes and self._hasher is not None:
+                ticket = self._hasher.submit(descriptor, status.st_size, decision.attributes)
+                if ticket is not None:
+                    descriptor = -1
+                    entry.unfinished = partial(self._hashed, entry, ticket, status)
+                    return
+            attributes = inspect.extended(descriptor, decision.attributes)
+            reads = "sha256" in decision.attributes
+            entry.postponed = reads and self._most is not None and status.st_size > self._most
+            if reads and not entry.postponed:
+                content, digest = inspect.digest(descriptor, status.st_size, self._buffer, self._pace)
+                if content is not None and self._keep is not None and _is_public(folder, status, decision):
+                    self._keep(digest, content)
+        except OSError as failure:
+            entry.error = reason(failure)
+        except inspect.PostponedError:
+            entry.postponed = True
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)
+        entry.line = file_line(entry.key, decision, status, attributes, digest)
+
+    # ------------------------------------------------------------------------------------ what was given away
+
+    def _hashed(self, entry: Entry, ticket: Ticket, status: os.stat_result) -> None:
+        """Waits for a large file."""
+        assert self._hasher is not None
+        entry.unfinished = None
+        digest = ""
+        try:
+            digest = self._hasher.result(ticket)
+        except OSError as failure:
+            entry.error = reason(failure)
+        entry.line = file_line(entry.key, entry.decision, status, ticket.attributes, digest)
+
+    def _settle(self, folder: Place, entry: Entry, record: Record | None, descriptor: int) -> None:
+        """What became of a file; `Batches` says how it is told."""
+        if record is None:
+            self._settle_otherwise(folder, entry)
+            return
+        how, mode, uid, gid, nlink, device, inode, size, mtime, ctime, digest = record
+        decision = entry.decision
+        entry.stat = (device, inode, size, mtime, ctime)
+        if descriptor < 0 and decision.attributes is ALL_ATTRIBUTES:
+            entry.line = plain_file_line(entry.key, mode, uid, gid, nlink, digest.hex())
+        elif not how & WHOLE:
+            status = os.fstat(descriptor)
+            entry.stat = stat_key(status)
+            self._read(folder, entry, descriptor, status)
+        else:
+            attributes: dict[str, AttributeValue] = {}
+            if descriptor >= 0:
+                try:
+                    attributes = inspect.extended(descriptor, decision.attributes)
+                except OSError as failure:
+                    entry.error = reason(failure)
+                finally:
+                    os.close(descriptor)
+            status = os.stat_result((mode, inode, device, nlink, uid, gid, size, 0, 0, 0))
+            entry.line = file_line(entry.key, decision, status, attributes, digest.hex())
+
+    def _settle_otherwise(self, folder: Place, entry: Entry) -> None:
+        """A file that could not be seen in a batch: it cannot be opened, or is gone, or is none any more."""
+        seen = self.look(folder, os.path.basename(entry.key))
+        if seen is None:
+            return
+        entry.stat = seen.stat
+        if seen.entry is None or seen.enter:
+            entry.error, entry.hidden_below = "became a folder while it was looked at", True
+            return
+        seen.entry.finish()
+        entry.line, entry.error, entry.hidden_below = seen.entry.line, seen.entry.error, seen.entry.hidden_below
+
 
 def _is_public(folder: Place, status: os.stat_result, decision: Decision) -> bool:
     return decision.path_class == "frozen" and folder.public and bool(status.st_mode & stat.S_IROTH)
-
-
-def _key_member(key: str) -> str:
-    return f'"key":{encode_basestring(key)}' if key.isascii() else string_member("key", key)
-
-
-def _file_line(
-    key: str, decision: Decision, status: os.stat_result, attributes: dict[str, AttributeValue], digest: str
-) -> bytes:
-    """The line of a file; the most frequent case, every attribute and neither flags nor xattrs, without detours."""
-    if digest and not attributes and decision.attributes is ALL_ATTRIBUTES:
-        return (
-            f'{{"kind":"file",{_key_member(key)},"type":"file","mode":"{stat.S_IMODE(status.st_mode):04o}"'
-            f',"uid":{status.st_uid},"gid":{status.st_gid},"nlink":{status.st_nlink},"sha256":"{digest}"}}\n'
-        ).encode()
-    if digest:
-        attributes = {**attributes, "sha256": digest}
-    return _line(key, decision, {**inspect.stat_attributes(status), **attributes})
-
-
-def _line(key: str, decision: Decision, attributes: dict[str, AttributeValue]) -> bytes:
-    """The canonical line of the attributes that the decision wants."""
-    wanted = decision.attributes
-    if wanted is not ALL_ATTRIBUTES:
-        attributes = {
-            name: value for name, value in attributes.items() if ("xattr" if name.startswith(XATTR) else name) in wanted
-        }
-    return encode(Item("file", key, attributes))

@@ -7,6 +7,7 @@ as a file within the last minute, is looked at again: it could change once more 
 
 import os
 import time
+from collections import deque
 from collections.abc import Container, Iterator
 from typing import Final
 
@@ -24,6 +25,7 @@ from drift_agent.image.stat_record import (
     SINGLE,
     SINGLE_DESCEND,
     STAT_BYTES,
+    Record,
     RecordBuilder,
     Stat,
     Stored,
@@ -47,10 +49,15 @@ class Run:
     """`count` entries in a row as the last scan saw them: none sealed, none with an error. `lines` are theirs."""
 
     __slots__ = ("count", "lines")
+    unfinished: Final = None
 
     def __init__(self, lines: bytes, count: int) -> None:
         self.lines = lines
         self.count = count
+
+    def finish(self) -> bool:
+        """As of an `Entry`: there is nothing to wait for."""
+        return True
 
     def entries(self, policy: Policy) -> Iterator[Entry]:
         """The same, one by one."""
@@ -70,6 +77,7 @@ class Recall:
         self._cache = cache
         self._unsteady = unsteady
         self._began = time.time_ns()
+        self._later: deque[_Looked | Stored] = deque()
 
     def steps(self, folder: Place) -> Iterator[Entry | Run | str] | Run:
         """The entries of an open folder, each folder's name behind its entry; one run where nothing is to enter.
@@ -79,13 +87,14 @@ class Recall:
         """
         status = os.fstat(folder.descriptor)
         if status.st_dev in self._unsteady:
-            return self._looker.steps(folder, inspect.names(folder.descriptor))
+            return self._looker.steps(folder, inspect.listing(folder.descriptor))
         own = stat_key(status)
         stored = self._cache.take(folder.key)
         if stored is not None:
             names = stored.names()
             if names and _stats(folder.descriptor, own, names) == stored.stats:
-                self._cache.same()
+                self._later.append(stored)
+                self._remember()
                 return self._recorded(folder, stored, names) if any(stored.ways) else Run(stored.lines, len(names))
         return self._renewed(folder, own, stored)
 
@@ -93,67 +102,111 @@ class Recall:
         for number, way, count, lines in stored.parts():
             name = names[number].decode("utf-8", "surrogateescape")
             if way in (SINGLE, SINGLE_DESCEND):
-                yield Entry(folder.path_of(name), self._looker.ruling(folder.state.child(name))[0], lines)
+                yield Entry(folder.path_of(name), self._looker.ruling(folder.state.child(name)).decision, lines)
             elif lines:
                 yield Run(lines, count)
             if way in ENTERED:
                 yield name
 
+    def finish(self) -> None:
+        """Remembers what is left, once everything that was handed on is finished."""
+        self._remember()
+
     def _renewed(self, folder: Place, own: Stat, stored: Stored | None) -> Iterator[Entry | str]:
         """Lists the folder, looks at what changed, remembers it anew."""
-        names = self._looked_at(folder, inspect.names(folder.descriptor))
+        listed = self._looked_at(folder, inspect.listing(folder.descriptor))
+        names = [name for name, _ in listed]
         stats = _stats(folder.descriptor, own, names) if 0 < len(names) <= MAX_NAMES else b""
         if not stats:
-            return self._looker.steps(folder, names)
+            return self._looker.steps(folder, listed)
         record = stored.record() if stored is not None else None
         known = record.by_name() if record is not None else {}
-        everything: list[tuple[Seen, bytes | None]] = []
-        complete = True
-        for number, name in enumerate(names, 1):
+        looked = _Looked(folder.key, own)
+        for number, (name, is_file) in enumerate(listed, 1):
             now = stats[number * STAT_BYTES : (number + 1) * STAT_BYTES]
             stat_then, way, line = known.get(name.encode("utf-8", "surrogateescape"), (b"", PLAIN, b""))
             if stat_then == now:
-                everything.append((self._as_known(folder, name, way, line), now))
-            elif (seen := self._looker.look(folder, name)) is not None:
-                everything.append((seen, None))
+                looked.names.append((self._as_known(folder, name, way, line), now))
+            elif seen := self._seen(folder, name, is_file=is_file):
+                looked.names.append((seen, None))
             else:
-                complete = False
-        return self._remembered(folder, own, everything, complete)
-
-    def _remembered(
-        self, folder: Place, own: Stat, everything: list[tuple[Seen, bytes | None]], complete: bool
-    ) -> Iterator[Entry | str]:
-        """Hands everything on; what of it was looked at is waited for, while the rest of the folder is hashed."""
+                looked.complete = False
         # never later than the stats were taken, on a clock that was set back meanwhile neither
-        trusted_before = min(self._began, time.time_ns()) - FRESH_NS
-        builder = RecordBuilder(own, trusted_before, trusted_before - WRITTEN_BACK_NS)
-        for seen, trusted in everything:
-            line = b""
-            if seen.entry is not None:
-                self._looker.finish(seen.entry)
-                line = seen.entry.line
-                complete = complete and not seen.entry.error and not seen.entry.hidden_below
-            builder.add(seen.name, trusted, seen.stat, seen.way, line)
-        if complete:
-            self._cache.keep(builder.record(folder.key))
-        for seen, _ in everything:
+        looked.trusted_before = min(self._began, time.time_ns()) - FRESH_NS
+        self._later.append(looked)
+        self._remember()
+        return looked.steps()
+
+    def _remember(self) -> None:
+        """Remembers folders in their order, as far as they are finished."""
+        while self._later:
+            first = self._later[0]
+            if isinstance(first, Stored):
+                self._cache.same(first)
+            elif not first.is_finished():
+                return
+            elif (record := first.record()) is not None:
+                self._cache.keep(record)
+            self._later.popleft()
+
+    def _seen(self, folder: Place, name: str, *, is_file: bool) -> Seen | None:
+        given = self._looker.give(folder, name, self._looker.ruling(folder.state.child(name))) if is_file else None
+        return self._looker.look(folder, name) if given is None else Seen(name, given, NO_STAT)
+
+    def _as_known(self, folder: Place, name: str, way: int, line: bytes) -> Seen:
+        entry = None
+        if way not in (HIDDEN, HIDDEN_DESCEND):
+            entry = Entry(folder.path_of(name), self._looker.ruling(folder.state.child(name)).decision, line)
+        return Seen(name, entry, NO_STAT, way in ENTERED)
+
+    def _looked_at(self, folder: Place, listed: list[tuple[str, bool]]) -> list[tuple[str, bool]]:
+        """What of a listing is not ignored with all that may be below."""
+        alike = folder.state.child_of_any([name for name, _ in listed])
+        if alike is not None:
+            return listed if self._looker.ruling(alike).is_looked_at else []
+        return [one for one in listed if self._looker.ruling(folder.state.child(one[0])).is_looked_at]
+
+
+class _Looked:
+    """A folder that was looked at anew, and its names with the stats that were trusted before."""
+
+    def __init__(self, key: str, own: Stat) -> None:
+        self.names: list[tuple[Seen, bytes | None]] = []
+        self.complete = True
+        self.trusted_before = 0
+        self._finished = 0
+        self._key = key
+        self._own = own
+
+    def steps(self) -> Iterator[Entry | str]:
+        """Its entries, each folder's name behind its entry."""
+        for seen, _ in self.names:
             if seen.entry is not None:
                 yield seen.entry
             if seen.enter:
                 yield seen.name
 
-    def _as_known(self, folder: Place, name: str, way: int, line: bytes) -> Seen:
-        entry = None
-        if way not in (HIDDEN, HIDDEN_DESCEND):
-            entry = Entry(folder.path_of(name), self._looker.ruling(folder.state.child(name))[0], line)
-        return Seen(name, entry, NO_STAT, way in ENTERED)
+    def is_finished(self) -> bool:
+        """Whether nobody is at any of its entries any more."""
+        while self._finished < len(self.names):
+            entry = self.names[self._finished][0].entry
+            if entry is not None and entry.unfinished is not None:
+                return False
+            self._finished += 1
+        return True
 
-    def _looked_at(self, folder: Place, names: list[str]) -> list[str]:
-        """The names that are not ignored with all that may be below."""
-        alike = folder.state.child_of_any(names)
-        if alike is not None:
-            return names if self._looker.is_looked_at(alike) else []
-        return [name for name in names if self._looker.is_looked_at(folder.state.child(name))]
+    def record(self) -> Record | None:
+        """What is to be known of it; None where not everything could be seen."""
+        builder = RecordBuilder(self._own, self.trusted_before, self.trusted_before - WRITTEN_BACK_NS)
+        for seen, trusted in self.names:
+            entry = seen.entry
+            if entry is not None and (entry.error or entry.hidden_below or not entry.line):
+                self.complete = False
+            if not self.complete:
+                return None
+            status = entry.stat if entry is not None and entry.stat is not None else seen.stat
+            builder.add(seen.name, trusted, status, seen.way, entry.line if entry is not None else b"")
+        return builder.record(self._key)
 
 
 def _stats(descriptor: int, own: Stat, names: list[str] | list[bytes]) -> bytes:

@@ -72,7 +72,8 @@ class Scan:
         self._root = inspect.open_root(root)
 
     def close(self) -> None:
-        """Gives the root's descriptor back; the scan is of no use after it."""
+        """Gives up what is unfinished, and the root's descriptor back; the scan is of no use after it."""
+        self._looker.close()
         if self._root >= 0:
             os.close(self._root)
             self._root = -1
@@ -94,7 +95,9 @@ class Scan:
 
         The cache is not asked on `unsteady` devices, as `mounts.unsteady` names them.
         """
-        return self._finished(self._events("/", Recall(self._looker, cache, unsteady)))
+        recall = Recall(self._looker, cache, unsteady)
+        yield from self._finished(_joined(self._events("/", recall)))
+        recall.finish()
 
     def entry(self, key: str) -> Entry | None:
         """The entry at `key` alone; None where there is nothing, or nothing that the policy compares."""
@@ -102,24 +105,21 @@ class Scan:
         if parent is not None:
             os.close(parent.descriptor)
         entry = found.entry if isinstance(found, Seen) else found
-        if entry is not None:
-            self._looker.finish(entry)
-        return entry
+        return entry if entry is not None and entry.finish() else None
 
     def _finished(self, events: Iterator[Entry | Run]) -> Iterator[Entry | Run]:
-        """The same in the same order, runs joined; the walk goes on while large files are hashed."""
+        """The same in the same order; the walk goes on while files are hashed."""
         ahead: deque[Entry | Run] = deque()
-        for event in _joined(events):
+        for event in events:
             ahead.append(event)
-            while ahead and (len(ahead) > MAX_AHEAD or not _is_unfinished(ahead[0])):
-                yield self._finish(ahead.popleft())
+            while ahead and (ahead[0].unfinished is None or len(ahead) > MAX_AHEAD):
+                first = ahead.popleft()
+                if first.finish():
+                    yield first
         while ahead:
-            yield self._finish(ahead.popleft())
-
-    def _finish(self, event: Entry | Run) -> Entry | Run:
-        if isinstance(event, Entry):
-            self._looker.finish(event)
-        return event
+            first = ahead.popleft()
+            if first.finish():
+                yield first
 
     # ---------------------------------------------------------------------------------------------- walking
 
@@ -199,7 +199,7 @@ class Scan:
             if recall is not None:
                 steps = recall.steps(folder)
             else:
-                steps = self._looker.steps(folder, inspect.names(descriptor))
+                steps = self._looker.steps(folder, inspect.listing(descriptor))
         except OSError as error:
             os.close(descriptor)
             return self._late(folder, reason(error))
@@ -211,7 +211,7 @@ class Scan:
 
     def _late(self, folder: Place, why: str, *, vanished: bool = False) -> Entry:
         """What is found out of a folder after its entry was handed on."""
-        entry = Entry(folder.key, self._looker.ruling(folder.state)[0], b"", why, hidden_below=not vanished)
+        entry = Entry(folder.key, self._looker.ruling(folder.state).decision, b"", why, hidden_below=not vanished)
         entry.late = True
         return entry
 
@@ -248,7 +248,3 @@ def _joined(events: Iterator[Entry | Run]) -> Iterator[Entry | Run]:
             yield event
     if lines:
         yield Run(b"".join(lines), count)
-
-
-def _is_unfinished(event: Entry | Run) -> bool:
-    return isinstance(event, Entry) and event.unfinished is not None

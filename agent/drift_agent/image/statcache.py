@@ -18,8 +18,9 @@ _COPY: Final = 1 << 20
 class StatCache:
     """The cache in the file `path`, of the manifest whose `identity` this is.
 
-    Read and written in one go: `take` each folder in walk order, then `keep` what is to be known of it, `finish` at
-    the end. Nothing is written while nothing has changed. Where it cannot be written (a full disk) the old one stays.
+    Read and written in one go: `take` each folder in walk order, in the same order say that it is the `same` or `keep`
+    what is to be known of it, `finish` at the end. Nothing is written while nothing has changed. Where it cannot be
+    written (a full disk) the old one stays.
     """
 
     def __init__(self, path: str, identity: str, *, rehash: bool = False) -> None:
@@ -37,19 +38,18 @@ class StatCache:
         """What is known of a folder; folders must be asked for in walk order."""
         raw = key.encode("utf-8", "surrogateescape")
         ahead = self._peek()
-        if ahead is None or ahead.key == raw:
-            return ahead
-        place = raw.replace(b"/", b"\0")
-        while ahead is not None and ahead.key.replace(b"/", b"\0") < place:
-            self._ahead = None
-            ahead = self._peek()
-        return ahead if ahead is not None and ahead.key == raw else None
-
-    def same(self) -> None:
-        """What was taken last holds still."""
-        stored = self._ahead
-        assert stored is not None
+        if ahead is not None and ahead.key != raw:
+            place = raw.replace(b"/", b"\0")
+            while ahead is not None and ahead.key.replace(b"/", b"\0") < place:
+                self._ahead = None
+                ahead = self._peek()
+        if ahead is None or ahead.key != raw:
+            return None
         self._ahead = None
+        return ahead
+
+    def same(self, stored: Stored) -> None:
+        """What was taken holds still."""
         if self._new is None and stored.begin == self._same_until:
             self._same_until += stored.size
         else:  # what follows something that changed, or is gone

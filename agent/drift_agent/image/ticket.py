@@ -1,4 +1,4 @@
-"""A file on its way through whoever hashes it."""
+"""A large file on its way through whoever hashes it."""
 
 import os
 
@@ -12,14 +12,12 @@ class Ticket:
     Then there is its `digest` (hex SHA-256), and what of flags and xattrs is `wanted`; or the error.
     """
 
-    __slots__ = ("attributes", "descriptor", "digest", "done", "error", "helped", "size", "taken", "wanted")
+    __slots__ = ("attributes", "descriptor", "digest", "done", "error", "size", "taken", "wanted")
 
     def __init__(self, descriptor: int, size: int, wanted: frozenset[str]) -> None:
         self.descriptor = descriptor
         self.size = size
         self.wanted = wanted
-        self.helped = False
-        """It was given to the process, not to the threads."""
         self.taken = False
         """Somebody is at it."""
         self.done = False
@@ -30,19 +28,9 @@ class Ticket:
     def hash_here(self, buffer: bytearray, pace: inspect.Pace | None) -> None:
         """Hashes it in this thread."""
         try:
-            os.lseek(self.descriptor, 0, os.SEEK_SET)
-            self.finish(inspect.digest(self.descriptor, self.size, buffer, pace)[1], plain=False)
+            self.digest = inspect.digest(self.descriptor, self.size, buffer, pace)[1]
+            self.attributes = inspect.extended(self.descriptor, self.wanted)
         except (OSError, inspect.ReadStoppedError) as error:
-            self.error = error
-            self.close()
-
-    def finish(self, digest: str, *, plain: bool) -> None:
-        """It is done; where it is `plain` it is known to have neither flags nor xattrs."""
-        self.digest = digest
-        try:
-            if not plain:
-                self.attributes = inspect.extended(self.descriptor, self.wanted)
-        except OSError as error:
             self.error = error
         self.close()
 

@@ -1,7 +1,7 @@
 """A check with a cache says what a check without one says, and reads only what changed."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drift_agent.drift.check import check_tree
-from drift_agent.image import inspect, mounts, recall
+from drift_agent.image import batches, hash_worker, inspect, mounts, recall
+from drift_agent.image.hash_worker import RECORD
 from drift_agent.image.policy import Policy, Rule
 from trees import Tree, bake_tree, make_tree
 
@@ -101,23 +102,24 @@ class Work:
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.contents: list[int] = []
         self.listed = 0
-        self._digest, self._names = inspect.digest, inspect.names
-        patch.setattr(inspect, "digest", self._counted_digest)
-        patch.setattr(inspect, "names", self._counted_names)
+        self._look_at, self._listing = hash_worker.look_at, inspect.listing
+        patch.setattr(batches, "look_at", self._counted_look_at)
+        patch.setattr(inspect, "listing", self._counted_listing)
 
     def begin(self) -> None:
         """Counts from nothing."""
         self.contents, self.listed = [], 0
 
-    def _counted_digest(
-        self, descriptor: int, size: int, buffer: bytearray | None = None, pace: inspect.Pace | None = None
-    ) -> tuple[bytes | None, str]:
-        self.contents.append(size)
-        return self._digest(descriptor, size, buffer, pace)
+    def _counted_look_at(
+        self, folders: Iterable[int], counts: Iterable[int], names: list[bytes], buffer: memoryview
+    ) -> tuple[bytes, list[int]]:
+        records, left_open = self._look_at(folders, counts, names, buffer)
+        self.contents += [record[7] for record in RECORD.iter_unpack(records)]
+        return records, left_open
 
-    def _counted_names(self, descriptor: int) -> list[str]:
+    def _counted_listing(self, descriptor: int) -> list[tuple[str, bool]]:
         self.listed += 1
-        return self._names(descriptor)
+        return self._listing(descriptor)
 
 
 @pytest.mark.usefixtures("trusted")

@@ -77,22 +77,6 @@ def test_nothing_is_left_open(tmp_path: Path) -> None:
         assert set(os.listdir("/proc/self/fd")) <= before
 
 
-def test_a_scan_with_threads_says_what_one_without_says(tmp_path: Path) -> None:
-    tree = {name: {str(number): name * (number * 9000) for number in range(12)} for name in "abc"}
-    make_tree(tmp_path, tree)
-    with Scan(str(tmp_path), Policy.of([])) as scan:
-        plain = [(entry.key, entry.line) for entry in scan.entries()]
-    for threads, start_after in ((1, 1000), (3, 1000), (1, 0)):
-        with (
-            Hasher(threads, start_after=start_after) as hasher,
-            Scan(str(tmp_path), Policy.of([]), hasher=hasher) as scan,
-        ):
-            assert [(entry.key, entry.line) for entry in scan.entries()] == plain
-            one = scan.entry("/a/11")
-            assert one is not None
-            assert (one.key, one.line) in plain
-
-
 def sparse(path: Path) -> tuple[int, int, frozenset[str]]:
     """300 GB of nothing, which nobody reads in the time of a test."""
     with path.open("w") as file:

@@ -48,8 +48,8 @@ class Scanned:
         self.clock: list[int] = []
         """What the clock says from here on, each time that it is asked; in the end an hour after the last change."""
         self._cache = str(folder / "cache")
-        names = inspect.names
-        patch.setattr(inspect, "names", lambda descriptor: self._listed(names(descriptor)))
+        listing = inspect.listing
+        patch.setattr(inspect, "listing", lambda descriptor: self._listed(listing(descriptor)))
         patch.setattr(recall, "time", SimpleNamespace(time_ns=self._time))
 
     def make(self, tree: Tree) -> None:
@@ -64,16 +64,18 @@ class Scanned:
         looker = Spy(broken, vanished)
         cache = StatCache(self._cache, "one")
         descriptor = os.open(self.folder, inspect.OPEN_DIR)
-        steps = Recall(looker, cache, unsteady).steps(Place(descriptor, "/d", POLICY.top(), "d"))
+        recall = Recall(looker, cache, unsteady)
+        steps = recall.steps(Place(descriptor, "/d", POLICY.top(), "d"))
         found: Steps = [steps] if isinstance(steps, Run) else list(steps)
+        recall.finish()
         os.close(descriptor)
         cache.finish()
         self.looked_at = looker.looked_at
         return found
 
-    def _listed(self, names: list[str]) -> list[str]:
+    def _listed(self, listed: list[tuple[str, bool]]) -> list[tuple[str, bool]]:
         self.listed = True
-        return names
+        return listed
 
     def _time(self) -> int:
         return self.clock.pop(0) if self.clock else self.last_change() + HOUR

@@ -4,25 +4,39 @@ import hashlib
 import os
 import socket
 import stat
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
 from drift_agent.errors import InputError
 from drift_agent.image.canonical import decode, encode, key_order
 from drift_agent.image.entry import Entry
+from drift_agent.image.hashing import Hasher
 from drift_agent.image.policy import Policy, Rule
 from drift_agent.image.scan import Scan
 from trees import File, Link, make_tree
 
-
-def seen(root: Path, *rules: Rule) -> dict[str, Entry]:
-    with Scan(str(root), Policy.of(rules)) as scan:
-        return {entry.key: entry for entry in scan.entries()}
+See: TypeAlias = "Callable[..., dict[str, Entry]]"
 
 
-def test_entries_stand_in_manifest_order_and_begin_with_the_root(tmp_path: Path) -> None:
+@pytest.fixture(params=[False, True], ids=["one by one", "in batches"])
+def seen(request: pytest.FixtureRequest) -> See:
+    """Looks at the tree at a root under some rules, in either way."""
+
+    def see(root: Path, *rules: Rule) -> dict[str, Entry]:
+        with (
+            Hasher() if request.param else nullcontext() as hasher,
+            Scan(str(root), Policy.of(rules), hasher=hasher) as scan,
+        ):
+            return {entry.key: entry for entry in scan.entries()}
+
+    return see
+
+
+def test_entries_stand_in_manifest_order_and_begin_with_the_root(seen: See, tmp_path: Path) -> None:
     make_tree(tmp_path, {"a": {"x": "1"}, "a.b": "2", "a-b": None, "b": {"é": "3", "c": "4"}})
     (tmp_path / "b" / os.fsdecode(b"\xff")).write_text("")
     keys = list(seen(tmp_path))
@@ -30,7 +44,7 @@ def test_entries_stand_in_manifest_order_and_begin_with_the_root(tmp_path: Path)
     assert keys == sorted(keys, key=key_order)
 
 
-def test_every_line_is_the_canonical_one(tmp_path: Path) -> None:
+def test_every_line_is_the_canonical_one(seen: See, tmp_path: Path) -> None:
     make_tree(tmp_path, {"dir": {"file": File("x", 0o4755), "link": Link("file")}})
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / 'a\nb\\"').write_text("")
@@ -40,7 +54,7 @@ def test_every_line_is_the_canonical_one(tmp_path: Path) -> None:
         assert item.key == entry.key
 
 
-def test_types_modes_targets_and_contents_are_seen(tmp_path: Path) -> None:
+def test_types_modes_targets_and_contents_are_seen(seen: See, tmp_path: Path) -> None:
     make_tree(tmp_path, {"suid": File("x", 0o4755), "link": Link("../../etc"), "empty": "", "big": "x" * (3 << 20)})
     os.link(tmp_path / "empty", tmp_path / "hard")
     attributes = {key: decode(entry.line).attributes for key, entry in seen(tmp_path).items()}
@@ -52,7 +66,7 @@ def test_types_modes_targets_and_contents_are_seen(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "setxattr"), reason="extended attributes are Linux's here")
-def test_extended_attributes_are_seen_as_digests_but_never_roots_own(tmp_path: Path) -> None:
+def test_extended_attributes_are_seen_as_digests_but_never_roots_own(seen: See, tmp_path: Path) -> None:
     make_tree(tmp_path, {"file": "x", "dir": None})
     for name in ("file", "dir"):
         os.setxattr(tmp_path / name, "user.note", b"1")
@@ -64,7 +78,7 @@ def test_extended_attributes_are_seen_as_digests_but_never_roots_own(tmp_path: P
         assert xattrs == {"xattr.user.note"}
 
 
-def test_fifos_sockets_and_loops_of_links_are_items_that_nobody_opens(tmp_path: Path) -> None:
+def test_fifos_sockets_and_loops_of_links_are_items_that_nobody_opens(seen: See, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "socket"))
@@ -76,7 +90,7 @@ def test_fifos_sockets_and_loops_of_links_are_items_that_nobody_opens(tmp_path: 
     assert len(types) == 7
 
 
-def test_a_tree_deeper_than_path_max_and_than_the_open_files_is_walked(tmp_path: Path) -> None:
+def test_a_tree_deeper_than_path_max_and_than_the_open_files_is_walked(seen: See, tmp_path: Path) -> None:
     depth = 400
     here = os.open(tmp_path, os.O_RDONLY)
     for _ in range(depth):
@@ -92,13 +106,13 @@ def test_a_tree_deeper_than_path_max_and_than_the_open_files_is_walked(tmp_path:
     assert max(map(len, entries)) > 4096
 
 
-def test_what_is_ignored_is_neither_seen_nor_descended_into(tmp_path: Path) -> None:
+def test_what_is_ignored_is_neither_seen_nor_descended_into(seen: See, tmp_path: Path) -> None:
     make_tree(tmp_path, {"var": {"log": {"a": "1"}, "lib": {"x": {"keep": "1", "drop": "2"}, "y": "3"}}, "etc": None})
     keys = set(seen(tmp_path, Rule("/var/**", "ignored"), Rule("/var/lib/x/keep")))
     assert keys == {"/", "/etc", "/var", "/var/lib/x/keep"}
 
 
-def test_attributes_that_a_rule_leaves_out_are_not_in_the_line(tmp_path: Path) -> None:
+def test_attributes_that_a_rule_leaves_out_are_not_in_the_line(seen: See, tmp_path: Path) -> None:
     make_tree(tmp_path, {"swap": "x", "dir": None})
     entries = seen(
         tmp_path, Rule("/swap", attributes=frozenset(["type", "mode"])), Rule("/dir", attributes=frozenset())
@@ -108,7 +122,7 @@ def test_attributes_that_a_rule_leaves_out_are_not_in_the_line(tmp_path: Path) -
 
 
 def test_a_folder_that_becomes_a_link_during_the_scan_does_not_lead_outside(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    seen: See, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outside = make_tree(tmp_path / "outside", {"secret": "x"})
     root = make_tree(tmp_path / "root", {"dir": {"a": "1"}, "z": ""})
@@ -131,13 +145,13 @@ def test_a_folder_that_becomes_a_link_during_the_scan_does_not_lead_outside(
 
 
 def test_a_file_that_vanishes_between_listing_and_looking_is_absent(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    seen: See, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_tree(tmp_path, {"a": "1", "b": "2"})
     real_open = os.open
 
     def open_or_vanish(path: str, flags: int, *more: Any, **options: Any) -> int:
-        if path == "a" and (tmp_path / "a").exists():
+        if os.fsdecode(path) == "a" and (tmp_path / "a").exists():
             (tmp_path / "a").unlink()
         return real_open(path, flags, *more, **options)
 
@@ -176,7 +190,7 @@ def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="takes root to read as another user and come back")
-def test_what_cannot_be_read_is_an_entry_with_its_reason(tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_an_entry_with_its_reason(seen: See, tmp_path: Path) -> None:
     make_tree(tmp_path, {"closed": {"a": "1"}, "secret": File("x", 0o600), "open": "y"})
     (tmp_path / "closed").chmod(0o700)
     for parent in [tmp_path, *tmp_path.parents]:

@@ -65,8 +65,9 @@ def test_nothing_is_written_while_nothing_changes(tmp_path: Path) -> None:
     before = path.stat()
     cache = StatCache(str(path), "one")
     for each in RECORDS:
-        cache.take(each.key)
-        cache.same()
+        stored = cache.take(each.key)
+        assert stored is not None
+        cache.same(stored)
     cache.finish()
     assert path.stat() == before
     assert os.listdir(tmp_path) == ["cache"]
@@ -83,11 +84,13 @@ def test_a_renewed_cache_holds_just_what_was_said_last(
     for each, fate in zip(RECORDS, fates, strict=True):
         if fate == "gone":
             continue
-        assert taken(cache, each.key) == each
+        stored = cache.take(each.key)
+        assert stored is not None
+        assert stored.record() == each
         kept = each if fate == "same" else record(each.key, "other")
         expected.append(kept)
         if fate == "same":
-            cache.same()
+            cache.same(stored)
         else:
             cache.keep(kept)
     if one_more:

@@ -1,0 +1,149 @@
+"""Files looked at many at a time: by a process beside the walk while it keeps up, else here.
+
+The walk gives a file and goes on; what was seen of it comes later, in the order in which files were given.
+"""
+
+import os
+from array import array
+from collections import deque
+from collections.abc import Callable
+from itertools import islice
+from typing import Final, TypeAlias
+
+from drift_agent.image import inspect
+from drift_agent.image.entry import Entry, Place
+from drift_agent.image.hash_helper import HashHelper
+from drift_agent.image.hash_worker import BATCH, MAX_BYTES, OPEN, RECORD, UNSEEN, WHOLE, look_at
+
+START_AFTER: Final = 500
+"""Files that are given before the process starts: a rescan that has little to look at starts none."""
+
+Record: TypeAlias = tuple[int, int, int, int, int, int, int, int, int, int, bytes]
+"""A `hash_worker.RECORD`."""
+
+Settle: TypeAlias = Callable[[Place, Entry, Record | None, int], None]
+"""Given what was seen of one file (None: nothing; whatever stands there is to be looked at by itself), its folder, open
+meanwhile, and its descriptor where that was left open (else -1), which is the callee's then."""
+
+
+class Batch:
+    """Files of some folders on their way. The folders' descriptors are its own."""
+
+    __slots__ = ("counts", "folders", "names", "waiting")
+
+    def __init__(self) -> None:
+        self.folders: list[Place] = []
+        self.counts = array("H")
+        self.names: list[bytes] = []
+        self.waiting: list[Entry] = []
+
+    def close(self) -> None:
+        """Gives the folders back."""
+        for folder in self.folders:
+            os.close(folder.descriptor)
+        self.folders.clear()
+
+
+class Batches:
+    """Used by one thread. `settle` is told of each file; `pace` of what was read."""
+
+    def __init__(self, settle: Settle, pace: inspect.Pace | None = None) -> None:
+        self._settle = settle
+        self._pace = pace
+        self._given = -START_AFTER
+        self._helper = HashHelper()
+        self._buffer = memoryview(bytearray(MAX_BYTES))
+        self._batch = Batch()
+        self._last: Place | None = None
+        self._sent: deque[Batch] = deque()
+        self._go_on = self.go_on
+
+    def give(self, folder: Place, name: str, entry: Entry) -> None:
+        """Takes the file `name` of an open folder; the entry is unfinished from now on.
+
+        Raises:
+            OSError: too many files are open.
+            ReadStoppedError: `pace` said so.
+        """
+        batch = self._batch
+        if self._last is not folder:
+            batch.folders.append(folder.held_by(os.dup(folder.descriptor)))
+            batch.counts.append(0)
+            self._last = folder
+        batch.counts[-1] += 1
+        batch.names.append(os.fsencode(name))
+        batch.waiting.append(entry)
+        entry.unfinished = self._go_on
+        if len(batch.names) == BATCH:
+            self._dispatch()
+
+    def go_on(self) -> None:
+        """Waits until the files of at least one more batch were seen, the oldest one.
+
+        Raises:
+            ReadStoppedError: `pace` said so.
+        """
+        if self._sent:
+            self._receive(wait=True)
+        else:
+            self._look_here(self._taken())
+
+    def close(self) -> None:
+        """Ends the process and gives up what nobody asked for any more."""
+        self._helper.close()
+        for batch in (*self._sent, self._batch):
+            batch.close()
+        self._sent.clear()
+
+    def _dispatch(self) -> None:
+        batch = self._taken()
+        self._given += len(batch.names)
+        if self._given > 0:
+            self._helper.start()
+        while self._sent and self._receive(wait=False):
+            pass
+        if self._helper.has_room and self._helper.send(
+            [folder.descriptor for folder in batch.folders], batch.counts, batch.names
+        ):
+            self._sent.append(batch)
+        else:
+            self._look_here(batch)
+
+    def _taken(self) -> Batch:
+        batch, self._batch, self._last = self._batch, Batch(), None
+        return batch
+
+    def _receive(self, *, wait: bool) -> bool:
+        answer = self._helper.receive(wait=wait)
+        if answer is None and self._helper.is_running:
+            return False
+        batch = self._sent.popleft()
+        if answer is None:
+            self._look_here(batch)
+        else:
+            self._seen(batch, *answer)
+        return True
+
+    def _look_here(self, batch: Batch) -> None:
+        folders = [folder.descriptor for folder in batch.folders]
+        self._seen(batch, *look_at(folders, batch.counts, batch.names, self._buffer))
+
+    def _seen(self, batch: Batch, records: bytes, left_open: list[int]) -> None:
+        if len(records) != RECORD.size * len(batch.names):
+            records = UNSEEN * len(batch.names)
+        descriptors = iter(left_open)
+        found = list(RECORD.iter_unpack(records))
+        try:
+            if self._pace is not None:
+                self._pace(sum(record[7] for record in found if record[0] & WHOLE))
+            of_file = zip(batch.waiting, found, strict=True)
+            for folder, count in zip(batch.folders, batch.counts, strict=True):
+                for entry, record in islice(of_file, count):
+                    entry.unfinished = None
+                    descriptor = next(descriptors, -1) if record[0] & OPEN else -1
+                    known = record[0] == WHOLE or descriptor >= 0
+                    self._settle(folder, entry, record if known else None, descriptor)
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            batch.close()
