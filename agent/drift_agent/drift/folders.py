@@ -96,17 +96,18 @@ class Folders:
             self.failure = f"{self._root or '/'} is not there"
         return fresh
 
-    def came(self, parent: Folder, name: str) -> None:
-        """A folder was made, or moved here: it is watched, with what it holds."""
-        self.went(parent, name)
-        path = parent.path_of(name)
-        child = self._child(parent, name, path)
+    def changed(self, parent: Folder, name: str) -> None:
+        """A folder of that name came or went: what stands there now is watched, with what it holds.
+
+        Whichever of both was said: of two folders that are exchanged (renameat2(2)) the kernel says that the one came,
+        and then that the other, which stood there before, went.
+        """
+        self._let_go(parent.take_out(name))
+        child = self._child(parent, name, parent.path_of(name))
         if child is not None:
             self._arm(child, tell=False)
-
-    def went(self, parent: Folder, name: str) -> None:
-        """A folder was removed, or moved away."""
-        self._let_go(parent.take_out(name))
+            if child.wd == -1:
+                parent.take_out(name)
 
     def forget(self, folder: Folder) -> None:
         """The kernel ended this watch of itself."""

@@ -148,13 +148,10 @@ class InotifyWatcher:
 
     def _on_folder(self, parent: Folder, mask: int, name: str) -> bool:
         """Whether a folder came or went: everything below it may be other than it was."""
-        if mask & (In.IN_MOVED_FROM | In.IN_DELETE):
-            self._folders.went(parent, name)
-            return True
-        if mask & (In.IN_CREATE | In.IN_MOVED_TO):
-            self._folders.came(parent, name)
-            return True
-        return False
+        if not mask & (In.IN_MOVED_FROM | In.IN_DELETE | In.IN_CREATE | In.IN_MOVED_TO):
+            return False
+        self._folders.changed(parent, name)
+        return True
 
     def _on_self(self, folder: Folder, mask: int) -> None:
         if mask & In.IN_IGNORED:

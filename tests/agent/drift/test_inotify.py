@@ -1,5 +1,6 @@
 """Hints on a real file system: everything that happens is marked, or its loss is said."""
 
+import ctypes
 import errno
 import os
 import shutil
@@ -144,6 +145,20 @@ def test_a_folder_that_is_moved_reports_under_its_new_path(root: Path) -> None:
         (root / "etc/moved/lib/x").touch()
         marks.wait_for("/etc/moved/lib/x")
         assert not {path for path in marks.seen if path.startswith("/opt/app")}
+
+
+def test_both_of_two_folders_that_are_exchanged_report_on(root: Path) -> None:
+    """The kernel tells that the one came in the other's place, and only then that the other went from there."""
+    exchange = 2  # RENAME_EXCHANGE
+    with watching(root) as marks:
+        paths = os.fsencode(root / "etc/cron.d"), os.fsencode(root / "opt/app")
+        assert ctypes.CDLL(None, use_errno=True).renameat2(-100, paths[0], -100, paths[1], exchange) == 0
+        marks.wait_for("/etc/cron.d", "/opt/app")
+        marks.forget()
+        (root / "opt/app/job").touch()
+        (root / "etc/cron.d/lib/x").touch()
+        marks.wait_for("/opt/app/job", "/etc/cron.d/lib/x")
+        assert marks.watcher.watches == 8
 
 
 def test_a_folder_that_left_the_tree_reports_no_more(root: Path, tmp_path: Path) -> None:
