@@ -1,6 +1,8 @@
 """The journal of the running machine, asked through journalctl for logins."""
 
+import errno
 import os
+import stat
 import subprocess
 from collections.abc import Callable, Sequence
 from threading import Event
@@ -96,12 +98,25 @@ def unreadable(root: str) -> str | None:
             return error.strerror
         for name in names:
             try:
-                os.close(os.open(os.path.join(folder, name, "system.journal"), os.O_RDONLY | os.O_CLOEXEC))
+                _require_regular(os.path.join(folder, name, "system.journal"))
             except (FileNotFoundError, NotADirectoryError):
                 continue
             except OSError as error:
                 return error.strerror
     return None
+
+
+def _require_regular(path: str) -> None:
+    """
+    Raises:
+        OSError: it cannot be opened, or is no regular file: a pipe that stands there must not be waited for.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "its system.journal is no regular file")
+    finally:
+        os.close(descriptor)
 
 
 def run_journalctl(arguments: Sequence[str], stop: Event) -> Answer | None:

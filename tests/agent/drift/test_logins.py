@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from typing import Any
 
 import psutil
@@ -20,6 +20,7 @@ from drift_agent.drift.first_boot import booted_at
 from drift_agent.drift.login_journal import Answer, run_journalctl
 from drift_agent.drift.login_register import Register
 from drift_agent.drift.logins import Logins
+from drift_agent.model import Unreadable
 from fakes import FakeClock
 from waiting import PATIENCE
 
@@ -213,6 +214,18 @@ def test_a_journal_of_which_journalctl_would_say_nothing_is_said(
     monkeypatch.setattr(os, "open", refuse)
     _, unreadable = host.logins.look(Event())
     assert [(one.kind, one.key, one.error) for one in unreadable] == [("login", "journal", "Permission denied")]
+
+
+def test_a_pipe_in_the_journals_place_is_said_and_not_waited_for(tmp_path: Path) -> None:
+    """Who made one would never be seen to come in: nothing would be asked any more."""
+    host = Host(tmp_path)
+    (tmp_path / "var/log/journal/0a1b2c3d").mkdir(parents=True)
+    os.mkfifo(tmp_path / "var/log/journal/0a1b2c3d/system.journal")
+    answers: list[list[Unreadable]] = []
+    look = Thread(target=lambda: answers.append(host.logins.look(Event())[1]), daemon=True)
+    look.start()
+    look.join(PATIENCE)
+    assert [(one.key, one.error) for (one,) in answers] == [("journal", "its system.journal is no regular file")]
 
 
 def test_a_root_that_went_is_said(tmp_path: Path) -> None:
