@@ -217,7 +217,10 @@ class Detector:
             self._comparison = None
 
     def _seal_is_due(self) -> bool:
-        return self._scan is not None and not self._knowledge.memory.sealed and self._first_boot.is_over()
+        """Whether it is time for the scan that seals. Where the disk did not take the seal of one, the next waits."""
+        if self._scan is None or self._knowledge.memory.sealed or not self._first_boot.is_over():
+            return False
+        return not self._settled_before or self._schedule.has_rested(self._now())
 
     # ------------------------------------------------------------------------------------- between the scans
 

@@ -23,10 +23,15 @@ class Schedule:
         self._scan = self._rehash = self._runtime = now
         self._rests_until = now
         self._rehashing = False
+        self._scanning = self._again = False
 
     def scan_in(self, now: float) -> float:
         """Seconds until a scan is due; none are left at 0 and below."""
         return self._scan - now
+
+    def has_rested(self, now: float) -> bool:
+        """Whether the pause after the last scan is over."""
+        return now >= self._rests_until
 
     def runtime_is_due(self, now: float) -> bool:
         """Whether it is time to look at what runs."""
@@ -35,6 +40,7 @@ class Schedule:
     def scan_begins(self, now: float) -> bool:
         """A scan begins; whether it is to read every content."""
         self._scan = now + self._options.scan_interval
+        self._scanning, self._again = True, False
         self._rehashing = now >= self._rehash
         if self._rehashing:
             self._rehash = now + self._options.rehash_interval
@@ -42,19 +48,25 @@ class Schedule:
 
     def scan_ended(self, now: float, seconds: float) -> None:
         """It is complete, and took that long; it looked at what runs too."""
-        self._rehashing = False
+        self._rehashing = self._scanning = False
         self._rests_until = now + max(LEAST_PAUSE_SECONDS, PAUSE_FACTOR * seconds)
+        if self._again:
+            self._scan = min(self._scan, self._rests_until)
         self._runtime = now + RUNTIME_SECONDS
 
     def scan_failed(self, now: float) -> None:
         """It came to nothing: another soon, which reads every content if this one was to."""
         if self._rehashing:
             self._rehash = now
-        self._scan = now + min(RETRY_SECONDS, self._options.scan_interval)
+        self._scanning = False
+        self._scan = self._rests_until = now + min(RETRY_SECONDS, self._options.scan_interval)
 
     def rescan(self, now: float) -> None:
-        """At once, unless it was just done: a tree that never rests must not keep a core busy."""
-        self._scan = min(self._scan, max(now, self._rests_until))
+        """At once, unless it was just done, or is: a tree that never rests must not keep a core busy."""
+        if self._scanning:
+            self._again = True
+        else:
+            self._scan = min(self._scan, max(now, self._rests_until))
 
     def looked_at_runtime(self, now: float) -> None:
         """What runs was looked at."""

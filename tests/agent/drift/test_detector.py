@@ -54,6 +54,7 @@ class Bench:
         self.informed: list[str] = []
         self.points: list[Point] = []
         self.problem: Exception | None = None
+        self.opened = 0
         root = root or folder / "root"
         root.mkdir(exist_ok=True)
         self.config = Config(
@@ -78,6 +79,7 @@ class Bench:
         self.detector._running = True
 
     def open(self) -> FakeComparison:
+        self.opened += 1
         if self.problem is not None:
             raise self.problem
         return self.image
@@ -200,6 +202,30 @@ def test_a_tree_that_never_rests_is_scanned_a_fifth_of_the_time_at_most(bench: B
     assert len(bench.image.looked_at) <= 1 + 25
 
 
+def test_a_seal_that_the_disk_does_not_take_is_tried_a_fifth_of_the_time_at_most(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(StateStore, "_write", fail)
+    for _ in range(100):
+        bench.clock.advance(0.25)
+        bench.detector.step()
+    assert 10 < len(bench.image.looked_at) <= 1 + 25
+
+
+def test_first_boot_that_is_over_asks_no_more_often_for_a_manifest_that_is_not_there(bench: Bench) -> None:
+    (Path(bench.config.image.root) / "etc/cloud").mkdir(parents=True)
+    (Path(bench.config.image.root) / "etc/cloud/cloud.cfg").touch()
+    bench.detector.step()
+    bench.problem = ManifestError("no manifest")
+    bench.pass_time(601)
+    before = bench.opened
+    bench.pass_time(600)
+    assert 9 <= bench.opened - before <= 11
+
+
 def test_while_a_long_scan_runs_it_goes_on_saying_and_looking(bench: Bench) -> None:
     scanning, go_on = Event(), Event()
     bench.detector.step()
@@ -250,6 +276,7 @@ def test_while_the_first_scan_runs_it_looks_already(bench: Bench) -> None:
     go_on.set()
     bench.wait_for(lambda: bench.last.fields["state"] == "drifted")
     assert bench.items() == [("file", "/etc/motd", "modified")]
+    bench.pass_time(1)
     bench.wait_for(lambda: bench.image.looked_at.count(None) == 2)
     bench.detector._scanner.stop()
 

@@ -33,6 +33,7 @@ def test_a_scan_that_came_to_nothing_is_tried_again_soon_and_owes_what_it_was_to
     assert schedule.scan_begins(2200.0)
     schedule.scan_failed(2210.0)
     assert schedule.scan_in(2210.0) == RETRY_SECONDS
+    assert not schedule.has_rested(2210.0 + RETRY_SECONDS - 1.0)
     assert schedule.scan_begins(2270.0)
     schedule.scan_ended(2280.0, 10.0)
     assert not schedule.scan_begins(3170.0)
@@ -47,6 +48,18 @@ def test_a_rescan_comes_at_once_but_not_before_the_last_one_has_had_its_rest(sch
     schedule.scan_ended(500.0, 0.01)
     schedule.rescan(500.0)
     assert schedule.scan_in(500.0) == LEAST_PAUSE_SECONDS
+
+
+def test_a_rescan_that_is_asked_for_while_one_runs_has_its_rest_before_too(schedule: Schedule) -> None:
+    schedule.scan_begins(500.0)
+    schedule.rescan(505.0)
+    assert schedule.scan_in(505.0) == 895.0
+    schedule.scan_ended(510.0, 10.0)
+    assert schedule.scan_in(510.0) == PAUSE_FACTOR * 10.0
+    assert [schedule.has_rested(at) for at in (549.9, 550.0)] == [False, True]
+    schedule.scan_begins(550.0)
+    schedule.scan_ended(560.0, 10.0)
+    assert schedule.scan_in(560.0) == 890.0, "it was asked for once"
 
 
 def test_what_runs_is_looked_at_by_every_scan_and_each_minute_between(schedule: Schedule) -> None:
