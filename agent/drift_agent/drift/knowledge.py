@@ -11,12 +11,17 @@ from typing import Final
 from drift_agent.drift import seal
 from drift_agent.drift.check_result import is_within
 from drift_agent.drift.ledger import Ledger, advance, is_empty
+from drift_agent.drift.runtime.sockets import is_fewer
 from drift_agent.drift.state import Memory, StateStore
 from drift_agent.drift.state_record import Delta
 from drift_agent.model import Change, ChangeKind, Key, Unreadable
 
 _ALLOWED: Final = frozenset({("socket", "removed"), ("manifest", "added")})
 """What may differ from the seal: a service may stop; and a seal of older versions does not hold the manifest."""
+
+
+def _is_allowed(change: Change) -> bool:
+    return (change.kind, change.change) in _ALLOWED or is_fewer(change)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +101,7 @@ class Knowledge:
             found |= {
                 key: change
                 for key, change in seal.compare(self._seal, seen, in_scope).items()
-                if (change.kind, change.change) not in _ALLOWED
+                if not _is_allowed(change)
             }
         self.ledger, moved = advance(self.ledger, found, in_scope, now, latch=bool(memory.sealed))
         if is_empty(moved):

@@ -16,6 +16,7 @@ from looks import modified
 
 KEY = Change("file", "/etc/ssh/key", "added", "sealed", actual={"sha256": "first"})
 SOCKET = Change("socket", "tcp 0.0.0.0:22", "added", "sealed", actual={"uid": 0})
+SHARED = replace(SOCKET, actual={"owners": "0 / 101 other.service"})
 EVE = Change("login", "eve@tty1", "added")
 
 
@@ -184,10 +185,19 @@ def test_the_seal_is_made_once_of_the_sealed_class_and_said(desk: Desk) -> None:
     [
         ([SOCKET], [], set()),
         ([], [SOCKET], {SOCKET.key}),
+        ([SHARED], [SOCKET], set()),
+        ([SOCKET], [SHARED], {SOCKET.key}),
         ([], [Change("manifest", "/m", "added", "sealed", actual={"sha256": "aa"})], set()),
         ([replace(KEY, kind="manifest")], [], {KEY.key}),
     ],
-    ids=["a service stops", "a service starts", "a seal of an older version", "the manifest goes"],
+    ids=[
+        "a service stops",
+        "a service starts",
+        "one of two stops",
+        "another joins one",
+        "a seal of an older version",
+        "the manifest goes",
+    ],
 )
 def test_a_service_may_stop_and_an_old_seal_does_not_hold_the_manifest(
     desk: Desk, sealed: list[Change], then: list[Change], open_keys: set[str]

@@ -1,4 +1,4 @@
-"""Listening sockets with their owner, as sock_diag(7) tells anybody: what stood at the seal may stand, nothing else.
+"""Listening sockets with their owners: what stood at the seal may stand, nothing else.
 
 A change's class is `sealed`, so that the seal takes the standing ones in. A port of the ephemeral range differs after
 each boot: such sockets are told apart by their unit instead; unconnected UDP there is only somebody asking.
@@ -6,13 +6,11 @@ each boot: such sockets are told apart by their unit instead; unconnected UDP th
 
 import os
 import re
-import socket
-import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from drift_agent.drift.runtime.fact import Fact, Observation, is_container, read_text
+from drift_agent.drift.runtime.sock_diag import Listener, listeners
 from drift_agent.image.manifest import Manifest
 from drift_agent.image.policy import Decision
 from drift_agent.model import AttributeValue, Change, Unreadable
@@ -25,33 +23,14 @@ CGROUPS: Final = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
 
 MAX_CGROUPS: Final = 20_000
 
-_SOCK_DIAG: Final = 4  # NETLINK_SOCK_DIAG
-_BY_FAMILY: Final = 20  # SOCK_DIAG_BY_FAMILY
-_DUMP: Final = 0x301  # NLM_F_REQUEST | NLM_F_DUMP
-_ERROR, _DONE = 2, 3
-_CGROUP_ID: Final = 21  # INET_DIAG_CGROUP_ID
-_TCP_LISTEN: Final = 1 << 10
-_UDP_UNCONNECTED: Final = 1 << 7
+_BETWEEN: Final = " / "
+"""Stands between owners: in no name of a control group there is a slash."""
 
-_HEADER: Final = struct.Struct("=IHHII")
-_REQUEST: Final = struct.Struct("=BBBBI48x")
-_ANSWER: Final = struct.Struct("=BBBB2s2s16s16sIIIIIIII")
-_ATTRIBUTE: Final = struct.Struct("=HH")
 _VARYING: Final = re.compile(r"(?<=-)\d+(?=\.scope)|[0-9a-f]{12,}")
 
 
-@dataclass(frozen=True, slots=True)
-class Listener:
-    """One socket that takes what comes.
-
-    `unit` is empty where it belongs to none, None where its control group cannot be seen from here.
-    """
-
-    protocol: str
-    address: str
-    port: int
-    uid: int
-    unit: str | None
+Owner = tuple[int, str]
+"""User id and unit; the latter is empty where it is not known, or none."""
 
 
 def gather(_: Manifest, proc: str) -> Observation | None:
@@ -64,86 +43,61 @@ def gather(_: Manifest, proc: str) -> Observation | None:
     shared = top is not None and is_container()
     try:
         lowest = int(read_text(os.path.join(proc, "sys/net/ipv4/ip_local_port_range")).split()[0])
-        units = _units(top) if top is not None else {}
-        changes = {}
-        for listener in listeners(units):
-            change = _change(listener, lowest)
-            if change is not None and not (shared and listener.unit is None):
-                changes[change.key] = change
+        found = _found(top)
     except (OSError, ValueError, IndexError) as error:
         reason = error.strerror if isinstance(error, OSError) else None
         return Observation([], [Unreadable(KIND, "listening", reason or "cannot be read")])
-    return Observation(list(changes.values()), [])
+    owners: dict[str, set[Owner]] = {}
+    for listener in found:
+        place = _place(listener, lowest)
+        if place and not (shared and listener.unit is None):
+            owners.setdefault(place, set()).add((listener.uid, listener.unit or ""))
+    return Observation([_change(place, owners[place]) for place in owners], [])
 
 
-def _change(listener: Listener, lowest_ephemeral: int) -> Change | None:
+def _found(top: str | None) -> list[Listener]:
+    """What listens. A unit that was started anew has another control group: one that is not known is looked for."""
+    units = _units(top) if top is not None else {}
+    found = [*listeners(units)]
+    if top is not None and any(listener.unit is None for listener in found):
+        found = [*listeners(units | _units(top))]
+    return found
+
+
+def _place(listener: Listener, lowest_ephemeral: int) -> str:
+    """The key of where it listens; empty where it is only asking."""
     where = f"[{listener.address}]" if ":" in listener.address else listener.address
     port = str(listener.port)
     if listener.port >= lowest_ephemeral:
         if listener.protocol == "udp":
-            return None
+            return ""
         port = f"ephemeral {listener.unit or ''}".rstrip()
-    attributes: dict[str, AttributeValue] = {"uid": listener.uid}
-    if listener.unit:
-        attributes["unit"] = listener.unit
-    return Change(
-        KIND, f"{listener.protocol} {where}:{port}", "added", UNRULED.path_class, UNRULED.severity, actual=attributes
-    )
+    return f"{listener.protocol} {where}:{port}"
 
 
-def listeners(units: dict[int, str]) -> Iterator[Listener]:
-    """Asks the kernel; `units` are the systemd units by the id of their control group.
-
-    Raises:
-        OSError: it does not answer.
-    """
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _SOCK_DIAG) as netlink:
-        netlink.settimeout(5.0)
-        for family in (socket.AF_INET, socket.AF_INET6):
-            for protocol, number, states in (
-                ("tcp", socket.IPPROTO_TCP, _TCP_LISTEN),
-                ("udp", socket.IPPROTO_UDP, _UDP_UNCONNECTED),
-            ):
-                request = _REQUEST.pack(family, number, 0, 0, states)
-                netlink.send(_HEADER.pack(_HEADER.size + len(request), _BY_FAMILY, _DUMP, 1, 0) + request)
-                for answer in _answers(netlink):
-                    yield _listener(protocol, answer, units)
+def _change(place: str, owners: AbstractSet[Owner]) -> Change:
+    """Several may listen at one place (SO_REUSEADDR, SO_BINDTODEVICE): each counts, whoever the kernel names first."""
+    attributes: dict[str, AttributeValue]
+    if len(owners) == 1:
+        ((uid, unit),) = owners
+        attributes = {"uid": uid, "unit": unit} if unit else {"uid": uid}
+    else:
+        attributes = {"owners": _BETWEEN.join(_named(*owner) for owner in sorted(owners))}
+    return Change(KIND, place, "added", UNRULED.path_class, UNRULED.severity, actual=attributes)
 
 
-def _answers(netlink: socket.socket) -> Iterator[bytes]:
-    """The messages of one dump, without their headers."""
-    while True:
-        data = netlink.recv(256 << 10)
-        position = 0
-        while position + _HEADER.size <= len(data):
-            length, kind, _, _, _ = _HEADER.unpack_from(data, position)
-            if kind == _DONE:
-                return
-            if kind == _ERROR:
-                code = -struct.unpack_from("=i", data, position + _HEADER.size)[0]
-                if code == 2:  # this kernel has no such family
-                    return
-                raise OSError(code, os.strerror(code))
-            if length < _HEADER.size + _ANSWER.size:
-                raise OSError(5, "a malformed answer of sock_diag")
-            yield data[position + _HEADER.size : position + length]
-            position += (length + 3) & ~3
+def is_fewer(change: Change) -> bool:
+    """Whether of several that listened at a place some stopped, and nobody else came."""
+    before, now = change.expected.get("owners"), change.actual.get("owners")
+    if change.kind != KIND or before is None:
+        return False
+    if now is None:
+        now = _named(change.actual.get("uid"), change.actual.get("unit", ""))
+    return {*str(now).split(_BETWEEN)} <= {*str(before).split(_BETWEEN)}
 
 
-def _listener(protocol: str, answer: bytes, units: dict[int, str]) -> Listener:
-    values = _ANSWER.unpack_from(answer)
-    family, port, raw, uid = values[0], values[4], values[6], values[14]
-    address = socket.inet_ntop(family, raw[:4] if family == socket.AF_INET else raw)
-    unit: str | None = None
-    position = _ANSWER.size
-    while position + _ATTRIBUTE.size <= len(answer):
-        length, kind = _ATTRIBUTE.unpack_from(answer, position)
-        if length < _ATTRIBUTE.size:
-            break
-        if kind == _CGROUP_ID and length == _ATTRIBUTE.size + 8:
-            unit = units.get(struct.unpack_from("=Q", answer, position + _ATTRIBUTE.size)[0])
-        position += (length + 3) & ~3
-    return Listener(protocol, address, int.from_bytes(port, "big"), uid, unit)
+def _named(uid: object, unit: object) -> str:
+    return f"{uid} {unit}".rstrip()
 
 
 def _units(top: str) -> dict[int, str]:
