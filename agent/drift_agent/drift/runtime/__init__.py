@@ -36,7 +36,9 @@ def gather(manifest: Manifest, proc: str = "/proc") -> Observation:
         observed = fact.gather(manifest, proc)
         if observed is not None:
             everything.changes.extend(_ruled(observed.changes, manifest.header.policy))
-            everything.unreadable.extend(observed.unreadable)
+            everything.unreadable.extend(
+                one for one in observed.unreadable if not _ignored(one, manifest.header.policy)
+            )
     return everything
 
 
@@ -48,3 +50,8 @@ def _ruled(changes: Iterable[Change], policy: Policy) -> Iterator[Change]:
             yield change
         elif decision.path_class != "ignored":
             yield replace(change, path_class=decision.path_class, severity=decision.severity)
+
+
+def _ignored(one: Unreadable, policy: Policy) -> bool:
+    """Whether a rule says that nobody asks for it, and so not whether it can be read either."""
+    return policy.decide(one.key, one.kind).path_class == "ignored"

@@ -21,7 +21,7 @@ _OCTAL: Final = re.compile(r"0[0-7]{1,21}")
 
 
 def gather(manifest: Manifest, proc: str) -> Observation | None:
-    """Every baked parameter that is set otherwise; one that this kernel does not have is none.
+    """Every baked parameter that is set otherwise; one that this kernel does not have is none, nor one without a value.
 
     None where the image configures none, and in a container, whose kernel is set by its host.
     """
@@ -33,12 +33,14 @@ def gather(manifest: Manifest, proc: str) -> Observation | None:
         if not isinstance(wanted, str) or not _NAME.fullmatch(item.key) or ".." in item.key:
             continue
         found = True
+        path = _path(proc, item.key)
         try:
-            actual = _normal(read_text(_path(proc, item.key), 64 << 10))
+            actual = _normal(read_text(path, 64 << 10))
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
-            unreadable.append(Unreadable(KIND, item.key, error.strerror or "cannot be read"))
+            if not _is_only_written(path):
+                unreadable.append(Unreadable(KIND, item.key, error.strerror or "cannot be read"))
             continue
         if actual != _normal(wanted):
             changes.append(
@@ -53,6 +55,14 @@ def gather(manifest: Manifest, proc: str) -> Observation | None:
                 )
             )
     return Observation(changes, unreadable) if found else None
+
+
+def _is_only_written(path: str) -> bool:
+    """Whether nobody may read it: a command to the kernel (`net.ipv4.route.flush`), which has no value."""
+    try:
+        return not os.stat(path).st_mode & 0o444
+    except OSError:
+        return False
 
 
 def _path(proc: str, name: str) -> str:

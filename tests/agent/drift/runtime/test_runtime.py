@@ -9,7 +9,7 @@ from drift_agent.drift.runtime.fact import Fact, Observation
 from drift_agent.image.bake import bake
 from drift_agent.image.manifest import Manifest
 from drift_agent.image.policy import BAKED_KINDS, RULE_KINDS, Policy, Rule
-from drift_agent.model import Change
+from drift_agent.model import Change, Unreadable
 
 
 def baked(folder: Path, kinds: tuple[str, ...], rules: tuple[Rule, ...] = ()) -> Manifest:
@@ -48,7 +48,8 @@ def test_a_rule_of_a_runtime_kind_ignores_what_it_names_or_gives_it_class_and_se
 ) -> None:
     """The rules travel in the header: what is asked is the manifest, read back from its file."""
     found = [Change("socket", f"tcp 0.0.0.0:{port}", "added", "sealed", "high") for port in (22, 8443, 9000)]
-    fact = Fact("socket", "service", lambda *_: Observation(found, []))
+    unreadable = [Unreadable("socket", f"tcp 0.0.0.0:{port}", "hidden") for port in (23, 8443)]
+    fact = Fact("socket", "service", lambda *_: Observation(found, unreadable))
     monkeypatch.setattr("drift_agent.drift.runtime.FACTS", (fact,))
     (tmp_path / "proc/sys/kernel").mkdir(parents=True)
     rules = (
@@ -61,3 +62,4 @@ def test_a_rule_of_a_runtime_kind_ignores_what_it_names_or_gives_it_class_and_se
         ("tcp 0.0.0.0:22", "sealed", "high"),
         ("tcp 0.0.0.0:9000", "frozen", "low"),
     ]
+    assert [one.key for one in observed.unreadable] == ["tcp 0.0.0.0:23"]

@@ -61,6 +61,25 @@ def test_an_image_that_configures_none_says_nothing(proc: Path) -> None:
     assert sysctls.gather(Baked({}), str(proc)) is None  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(("mode", "unreadable"), [(0o200, []), (0o600, ["net.ipv4.route.flush"])])
+def test_what_nobody_may_read_has_no_value_and_what_others_may_is_unreadable(
+    proc: Path, monkeypatch: pytest.MonkeyPatch, mode: int, unreadable: list[str]
+) -> None:
+    """A hardening guide's `net.ipv4.route.flush = 1` is a command; it left an instance unverified for good."""
+    (proc / "sys/net/ipv4/route").mkdir()
+    (proc / "sys/net/ipv4/route/flush").touch()
+    (proc / "sys/net/ipv4/route/flush").chmod(mode)
+
+    def refuse(*_: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(sysctls, "read_text", refuse)
+    observed = sysctls.gather(Baked({"net.ipv4.route.flush": "1"}), str(proc))  # type: ignore[arg-type]
+    assert observed is not None
+    assert [one.key for one in observed.unreadable] == unreadable
+    assert observed.changes == []
+
+
 def test_a_name_cannot_lead_out_of_proc(proc: Path) -> None:
     assert sysctls.gather(Baked({"net/../../../etc/passwd": "x"}), str(proc)) is None  # type: ignore[arg-type]
 
