@@ -90,6 +90,7 @@ class Detector:
         self._scan_at = 0
         self._touched = Dirty()
         self._must_add_up = False
+        """Whether all that differed at the last scan is put right, as hints tell, and no scan has seen it yet."""
 
     # ------------------------------------------------------------------------------------------- schedule
 
@@ -130,7 +131,7 @@ class Detector:
             self._look_at_runtime(self._comparison)
         self._take_in_logins(self._logins.take())
         self._notice_hints()
-        if self._announcer.due_in() <= 0.0 and not self._must_add_up:
+        if self._announcer.due_in() <= 0.0:
             self._say()
 
     def wake(self) -> None:
@@ -141,9 +142,7 @@ class Detector:
         return self._clock.monotonic()
 
     def _wait(self, stop: Event) -> None:
-        waits = [SLICE_SECONDS]
-        if not self._must_add_up:
-            waits.append(self._announcer.due_in())
+        waits = [SLICE_SECONDS, self._announcer.due_in()]
         if not self._scanner.busy:
             waits.append(self._schedule.scan_in(self._now()))
         ripe = self._hints.ripe_in()
@@ -235,8 +234,8 @@ class Detector:
         if self._scanner.busy:
             self._touched = self._touched.joined(dirty)
         self._look_at(comparison, dirty)
-        if scan is not None and self._knowledge.is_empty and scan.observed != comparison.digest:
-            # What is said to be clean must add up: `observed` is only as new as the last complete scan.
+        if scan is not None and not self._knowledge.differs and scan.observed != comparison.digest:
+            # What is said to equal the image must add up: `observed` is only as new as the last complete scan.
             self._must_add_up = True
             self._schedule.rescan(self._now())
 
@@ -278,11 +277,13 @@ class Detector:
         """The agent's own word for what it knows now."""
         if self._scan is None:
             return "unverified" if self._problem else "pending"
-        if self._knowledge.ledger.open or self._knowledge.ledger.reverted:
+        if self._knowledge.differs:
             return "drifted"
         if self._knowledge.logins:
             return "tainted"
-        return "unverified" if self._problem or self._knowledge.unreadable else "clean"
+        if self._problem or self._knowledge.unreadable:
+            return "unverified"
+        return "pending" if self._must_add_up else "clean"
 
     def status(self) -> dict[str, object]:
         """What `drift-agent status` shows of the detector, as JSON values. Times are Unix ns."""
@@ -312,10 +313,11 @@ class Detector:
 
     def _basis(self) -> Basis:
         scan = self._scan
+        outdated = self._must_add_up and not self._knowledge.differs
         return Basis(
             manifest=self._digests[0],
             policy=self._digests[1],
-            observed=scan.observed if scan else "",
+            observed=scan.observed if scan and not outdated else "",
             scanned=scan.scanned if scan else 0,
             scan_at=self._scan_at,
             scan_seconds=scan.seconds if scan else 0.0,

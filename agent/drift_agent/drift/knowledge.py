@@ -68,9 +68,9 @@ class Knowledge:
             self.memory = replace(self.memory, first_boot=now)
 
     @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to list but notes."""
-        return not (self.ledger.open or self.ledger.reverted or self.logins)
+    def differs(self) -> bool:
+        """Whether any item differs, or did."""
+        return bool(self.ledger.open or self.ledger.reverted)
 
     def changes(self) -> list[Change]:
         """Everything that is listed: what differs, what did, who logged in, and the notes."""

@@ -169,7 +169,8 @@ def unreadable(report: DriftReport, _: Context) -> Iterator[Reason]:
 def scan(report: DriftReport, _: Context) -> Iterator[Reason]:
     """The last complete scan must be recent at the report's own time."""
     if report.state == "pending":
-        yield Reason("pending", "its first scan since boot is not complete", "unverified")
+        which = "the scan that must confirm what was put right" if report.scan_at > 0 else "its first scan since boot"
+        yield Reason("pending", f"{which} is not complete", "unverified")
     elif report.scan_at <= 0:
         yield Reason("no-scan", "no scan was complete since its boot", "unverified")
     elif (age := report.time - report.scan_at) > 2 * report.scan_interval * SECOND:

@@ -177,19 +177,44 @@ def test_the_watcher_hears_of_every_complete_scan_when_it_began(bench: Bench) ->
     assert len(bench.watcher.scans) == 2
 
 
-def test_nothing_is_called_clean_before_what_was_seen_adds_up(bench: Bench) -> None:
-    """Before the seal a hint may tell that all is right again; the digest of what was seen is the last scan's."""
+def flicker(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """First boot is not over, the only item that differed is put right, and the scan that must confirm it is not due.
+
+    The last one took 90 s, so that it rests for 360 s.
+    """
     cloud = Path(bench.config.image.root) / "usr/bin/cloud-init"
     cloud.parent.mkdir(parents=True)
     cloud.write_text("")
+    tree = FakeComparison.tree
+    monkeypatch.setattr(FakeComparison, "tree", lambda *a, **k: replace(tree(*a, **k), seconds=90.0))
     bench.image.changes = [modified("/etc/motd")]
     bench.detector.step()
     bench.image.changes = []
     bench.touch("/etc/motd")
-    bench.pass_time(2)
+
+
+def test_nothing_is_called_clean_before_what_was_seen_adds_up(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the seal a hint may tell that all is right again; the digest of what was seen is the last scan's."""
+    flicker(bench, monkeypatch)
+    before = len(bench.said)
+    assert [bench.last.fields[name] for name in ("state", "modified", "observed")] == ["pending", 0, ""]
+    bench.pass_time(300)
+    assert len(bench.said) - before == 5, "it goes on reporting"
+    bench.pass_time(61)
+    assert bench.last.fields["state"] == "clean"
     clean = [point.fields for point in bench.said if point.fields["state"] == "clean"]
-    assert clean
     assert all(fields["observed"] == fields["manifest"] for fields in clean)
+
+
+def test_what_happens_before_it_adds_up_is_said_at_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    flicker(bench, monkeypatch)
+    bench.detector._take_in_logins([([Change("login", "eve@tty1", "added", severity="high")], [])])
+    bench.pass_time(1)
+    assert [bench.last.fields[name] for name in ("state", "observed")] == ["tainted", ""]
+    bench.image.changes = [modified("/etc/shadow")]
+    bench.touch("/etc/shadow")
+    assert bench.last.fields["state"] == "drifted"
+    assert ("file", "/etc/shadow", "modified") in bench.items()
 
 
 def test_a_tree_that_never_rests_is_scanned_a_fifth_of_the_time_at_most(bench: Bench) -> None:

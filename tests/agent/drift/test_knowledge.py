@@ -230,7 +230,7 @@ def test_a_login_is_taken_in_once_and_for_good(desk: Desk) -> None:
     desk.restart()
     assert not desk.known.take_in_logins([replace(EVE, actual={"again": True})], 9)
     assert desk.known.changes() == [replace(EVE, first_seen=7)]
-    assert not desk.known.is_empty
+    assert not desk.known.differs
 
 
 def test_a_note_is_listed_and_counted_nowhere_and_logged_when_it_is_new(desk: Desk) -> None:
@@ -238,7 +238,7 @@ def test_a_note_is_listed_and_counted_nowhere_and_logged_when_it_is_new(desk: De
     desk.known.note([first], 7)
     desk.known.note([first, second], 8)
     assert {change.key for change in desk.known.changes()} == {first.key, second.key}
-    assert desk.known.is_empty
+    assert not desk.known.differs
     assert desk.known.count("modified") == 0
     assert [line.split()[0] for line in desk.log] == [first.key, second.key]
     desk.known.note([], 9)

@@ -205,6 +205,10 @@ class TestTrust:
         waiting = report(state="pending", manifest="", policy="", observed="", scan_at=0)
         assert codes(verdict(waiting, trusted=TRUSTED)) == ["pending"]
         assert codes(verdict(waiting)) == ["pending"]
+        again = report(state="pending", observed="")
+        assert codes(verdict(again, trusted=TRUSTED)) == ["pending"]
+        (first,), (second,) = verdict(waiting).reasons, verdict(again).reasons
+        assert ("since boot" in first.text, "put right" in second.text) == (True, True)
 
     def test_what_is_latched_does_not_lead_before_anything_was_compared(self) -> None:
         waiting = report(state="pending", manifest="", policy="", observed="", scan_at=0, reverted=1)
