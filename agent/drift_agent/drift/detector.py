@@ -170,7 +170,7 @@ class Detector:
         try:
             scanned = self._scanner.take()
         except DriftlineError as error:
-            self._cannot_compare(error)
+            self._cannot_compare(error)  # what changes meanwhile is still looked at, by what was believed before
             return
         if scanned is None:
             return
@@ -201,8 +201,11 @@ class Detector:
         if comparison.compares("user"):
             self._logins.begin()
 
-    def _cannot_compare(self, error: DriftlineError) -> None:
+    def _cannot_look(self, error: DriftlineError) -> None:
         self._close_comparison()
+        self._cannot_compare(error)
+
+    def _cannot_compare(self, error: DriftlineError) -> None:
         self._digests, self._must_add_up = ("", ""), False
         self._schedule.scan_failed(self._now())
         if str(error) != self._problem:
@@ -245,7 +248,7 @@ class Detector:
         try:
             result = comparison.paths(dirty.paths, dirty.trees)
         except DriftlineError as error:
-            self._cannot_compare(error)
+            self._cannot_look(error)
             return
         self._take_in(Look(result.changes, result.unreadable, result.coverage()))
         is_open = self._knowledge.ledger.open
@@ -257,7 +260,7 @@ class Detector:
         try:
             observed = comparison.runtime()
         except DriftlineError as error:
-            self._cannot_compare(error)
+            self._cannot_look(error)
             return
         self._take_in(Look(observed.changes, observed.unreadable, lambda kind, _: kind in KINDS))
 

@@ -500,6 +500,23 @@ def test_without_a_manifest_it_says_unverified_and_tries_again(bench: Bench) -> 
     assert bench.last.fields["state"] == "clean"
 
 
+def test_what_comes_and_goes_while_the_manifest_is_away_is_not_forgotten(bench: Bench) -> None:
+    """Who takes it away, and puts it back once all is done, is seen by what was believed before."""
+    bench.detector.step()
+    bench.problem = ManifestError("/m: cannot be read: No such file or directory")
+    bench.pass_time(901)
+    assert [bench.last.fields[name] for name in ("state", "manifest")] == ["unverified", ""]
+    bench.image.changes = [modified("/etc/motd")]
+    bench.touch("/etc/motd")
+    assert bench.items() == [("file", "/etc/motd", "modified")]
+    bench.image.changes = []
+    bench.touch("/etc/motd")
+    bench.problem = None
+    bench.pass_time(61)
+    assert bench.items() == [("file", "/etc/motd", "reverted")]
+    assert [bench.last.fields[name] for name in ("state", "manifest")] == ["drifted", bench.image.digest]
+
+
 def test_the_seal_waits_for_cloud_init(bench: Bench) -> None:
     cloud = Path(bench.config.image.root) / "etc/cloud"
     cloud.mkdir(parents=True)
