@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from secrets import token_hex
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 from drift_agent.drift.sequence import SequenceFile
@@ -98,7 +98,7 @@ class StateStore:
         Raises:
             InputError: the file is of a later version.
         """
-        db = sqlite3.connect(":memory:", check_same_thread=False)
+        db = _connected(":memory:")
         try:
             with closing(_connect_to_read(path)) as source:
                 problem = _foreign(source, path, machine, cloud_id)
@@ -110,7 +110,7 @@ class StateStore:
             problem = f"cannot be read ({error})"
         if problem:
             log(f"{path}: {problem}; what it holds is left out")
-            db = sqlite3.connect(":memory:", check_same_thread=False)
+            db = _connected(":memory:")
         db.executescript(_TABLES)
         return cls(db, log)
 
@@ -127,9 +127,19 @@ class StateStore:
         return str(value)
 
     def memory(self) -> Memory:
-        """The single values as last written; `seq` goes on from the last that was said, though it could not be."""
-        known = {item.name for item in fields(Memory)}
-        memory = Memory(**{name: value for name, value in self._db.execute("SELECT * FROM meta") if name in known})
+        """The single values as last written; `seq` goes on from the last that was said, though it could not be.
+
+        One that cannot be is as if it were not there: what was latched stands in the items.
+        """
+        written = dict(self._db.execute("SELECT name, value FROM meta"))
+        known: dict[str, Any] = {}
+        for item in fields(Memory):
+            value = written.get(item.name, item.default)
+            if _is_like(value, item.default):
+                known[item.name] = value
+            else:
+                self._log(f"state.db: {item.name} cannot be read; it begins anew")
+        memory = Memory(**known)
         return replace(memory, seq=max(memory.seq, self._sequence.last() if self._sequence else 0))
 
     def items(self, slot: Slot) -> dict[Key, Change]:
@@ -188,9 +198,14 @@ class StateStore:
         self._db.close()
 
 
+def _is_like(value: object, default: object) -> bool:
+    """Whether it is such as stands in a field of `Memory`: text, or a count or time that is not below 0."""
+    return type(value) is type(default) and not (isinstance(value, int) and value < 0)
+
+
 def _connect(path: str) -> sqlite3.Connection:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    db = sqlite3.connect(path, timeout=_LOCK_SECONDS, check_same_thread=False)
+    db = _connected(path)
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA journal_size_limit = 1048576")
@@ -202,20 +217,28 @@ def _connect_to_read(path: str) -> sqlite3.Connection:
     """Nothing is written: a file without a log beside it is open nowhere, and only as such read without making one."""
     os.stat(path)
     alone = "" if os.path.exists(path + "-wal") else "&immutable=1"
-    return sqlite3.connect(f"file:{quote(path)}?mode=ro{alone}", uri=True, timeout=_LOCK_SECONDS)
+    return _connected(f"file:{quote(path)}?mode=ro{alone}")
+
+
+def _connected(place: str) -> sqlite3.Connection:
+    """`place` is a path, an URI or `:memory:`. Damaged text may be no UTF-8, and is text all the same."""
+    db = sqlite3.connect(place, uri=place.startswith("file:"), timeout=_LOCK_SECONDS, check_same_thread=False)
+    db.text_factory = lambda raw: raw.decode("utf-8", "replace")
+    return db
 
 
 def _foreign_file(path: str, machine: str, cloud_id: str) -> str:
     """Why the file at `path` is not this machine's; empty when it is, or there is none."""
     if not os.path.exists(path):
         return ""
-    with closing(sqlite3.connect(path, timeout=_LOCK_SECONDS)) as db:
+    with closing(_connected(path)) as db:
         return _foreign(db, path, machine, cloud_id)
 
 
 def _foreign(db: sqlite3.Connection, path: str, machine: str, cloud_id: str) -> str:
     try:
         meta = dict(db.execute("SELECT name, value FROM meta"))
+        db.execute("SELECT slot, kind, key, change FROM item LIMIT 1")
         # A page that cannot be followed may hide what was latched, or fail when nobody can help any more.
         (found,) = db.execute("PRAGMA integrity_check(1)").fetchone()
     except sqlite3.DatabaseError as error:
@@ -226,7 +249,8 @@ def _foreign(db: sqlite3.Connection, path: str, machine: str, cloud_id: str) -> 
         return f"cannot be read ({error})"
     if found != "ok":
         return f"is damaged ({' '.join(found.split())[:200]})"
-    if meta.get("version", 0) > SCHEMA_VERSION:
+    version = meta.get("version")
+    if isinstance(version, int) and version > SCHEMA_VERSION:
         raise InputError(f"{path}: was written by a later version of the agent; install that, or remove the file")
     for name, own in (("machine", machine), ("cloud_id", cloud_id)):
         if own and meta.get(name, own) != own:

@@ -32,6 +32,63 @@ def test_what_was_written_is_there_after_opening_it_again(tmp_path: Path) -> Non
     store.close()
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("seq", "x"), ("seq", -5), ("sealed", None), ("since", 1.5), ("seal", 7), ("state", b"\xff"), ("report_end", "")],
+)
+def test_a_value_that_cannot_be_is_none_and_said_and_no_item_is_lost_with_it(
+    tmp_path: Path, name: str, value: object
+) -> None:
+    """It was an agent that failed at each start."""
+    path = str(tmp_path / "state.db")
+    written = Memory(seq=3, report=5, report_end=6, state="clean", since=7, sealed=9, seal="1:sha256:x", first_boot=2)
+    store = StateStore.open(path, "m", "i-1")
+    store.write(written, Delta(put={"reverted": [replace(CHANGE, change="reverted")]}))
+    store.close()
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE meta SET value = ? WHERE name = ?", (value, name))
+    said: list[str] = []
+    store = StateStore.open(path, "m", "i-1", said.append)
+    assert store.memory() == replace(written, **{name: getattr(Memory(), name)})
+    assert said == [f"state.db: {name} cannot be read; it begins anew"]
+    assert len(store.items("reverted")) == 1
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE meta SET value = CAST(x'ff' AS TEXT) WHERE name = 'seal'",
+        "INSERT INTO meta VALUES (CAST(x'ff' AS TEXT), 3)",
+        "UPDATE meta SET value = 'x' WHERE name = 'version'",
+        "UPDATE meta SET value = NULL WHERE name = 'version'",
+    ],
+)
+def test_damaged_text_among_the_values_loses_no_item(tmp_path: Path, statement: str) -> None:
+    path = str(tmp_path / "state.db")
+    store = StateStore.open(path, "m", "i-1")
+    store.write(Memory(seq=3, seal="1:sha256:x"), Delta(put={"open": [CHANGE]}))
+    store.close()
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(statement)
+    for store in (StateStore.copy(path, "m", "i-1"), StateStore.open(path, "m", "i-1")):
+        assert store.memory().seq == 3
+        assert store.items("open") == {("file", "/etc/motd"): CHANGE}
+        store.close()
+
+
+def test_tables_of_another_shape_are_set_aside(tmp_path: Path) -> None:
+    path = str(tmp_path / "state.db")
+    StateStore.open(path, "m", "i-1").close()
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("DROP TABLE item; CREATE TABLE item (a)")
+    said: list[str] = []
+    store = StateStore.open(path, "m", "i-1", said.append)
+    assert store.items("open") == {}
+    assert "no such column" in said[0]
+    store.close()
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
 @given(st.binary(min_size=1, max_size=40))
 def test_keys_of_any_bytes_come_back(tmp_path: Path, name: bytes) -> None:
