@@ -84,7 +84,8 @@ class Logins:
         self._session = Tail(os.path.join(root, SESSION_LOG))
         self._databases = [LoginDatabase(root, table) for table in TABLES]
         self._looked = 0
-        self._register = Register(allowed)
+        self._allowed = tuple(allowed)
+        self._register = Register()
 
     def look(self, stop: Event) -> LoginAnswer:
         """Asks every source once; `stop` ends what takes long."""
@@ -92,7 +93,7 @@ class Logins:
         # A clock that was ahead at first boot, and was set back: this boot is not before the first all the same.
         since = min(self._since, self._booted(now))
         local = datetime.fromtimestamp(now / SECOND)  # noqa: DTZ006  logs are in this machine's zone, whatever it is
-        found, logged = Earliest(since), Earliest(since)
+        found, logged = Earliest(since, self._allowed), Earliest(since, self._allowed)
         unreadable: list[Unreadable] = []
         for path, gather in self._sources(since, now, local, stop):
             try:

@@ -18,7 +18,6 @@ import pytest
 from drift_agent.drift import login_journal
 from drift_agent.drift.first_boot import booted_at
 from drift_agent.drift.login_journal import Answer, run_journalctl
-from drift_agent.drift.login_register import Register
 from drift_agent.drift.logins import Logins
 from drift_agent.model import Unreadable
 from fakes import FakeClock
@@ -397,7 +396,7 @@ def test_who_stands_there_is_seen_though_every_log_is_gone(tmp_path: Path) -> No
 
 def test_a_real_login_by_automation_is_none(tmp_path: Path) -> None:
     host = captured(tmp_path, "debian-13")
-    host.logins._register = Register(["deploy", "r??t"])
+    host.logins._allowed = ("deploy", "r??t")
     users = {key.partition("@")[0] for key in host.told()}
     assert users == {"admin", "carol"}
 
