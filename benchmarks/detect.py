@@ -17,9 +17,11 @@ from threading import Condition, Event, Thread
 
 from drift_agent.clock import SystemClock
 from drift_agent.config import AgentOptions, Config, ImageOptions, OutputOptions, SpoolOptions
+from drift_agent.drift.announcer import Announcer
 from drift_agent.drift.comparison import open_comparison
 from drift_agent.drift.detector import Detector
 from drift_agent.drift.dirty import QUIET_SECONDS
+from drift_agent.drift.knowledge import Knowledge
 from drift_agent.drift.state import StateStore
 from drift_agent.identity import Identity
 from drift_agent.image.bake import bake
@@ -55,8 +57,11 @@ class Bench:
         self.reports = self.items = 0
         self.spooled_at = 0.0
         store = StateStore.open(str(folder / "state.db"), "m", "", print)
+        clock = SystemClock()
+        knowledge = Knowledge(store, print, clock.time_ns())
+        announcer = Announcer(config, IDENTITY, knowledge, clock, self.emit)
         self.detector = Detector(
-            config, IDENTITY, lambda: open_comparison(config, folder), store, SystemClock(), self.emit, lambda _: None
+            config.image, lambda: open_comparison(config, folder), knowledge, announcer, clock, lambda _: None
         )
         self.detector._announcer._reporter._bucket._refill = 0.01  # noqa: SLF001
         self.stop = Event()

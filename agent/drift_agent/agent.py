@@ -17,9 +17,11 @@ from drift_agent import __version__
 from drift_agent.clock import Clock
 from drift_agent.config import Config
 from drift_agent.config_file import located
-from drift_agent.drift.comparison import open_comparison
+from drift_agent.drift.announcer import Announcer
+from drift_agent.drift.comparison import Comparison, open_comparison
 from drift_agent.drift.detector import Detector
 from drift_agent.drift.first_boot import booted_at
+from drift_agent.drift.knowledge import Knowledge
 from drift_agent.drift.state import StateStore, StateUnavailableError
 from drift_agent.ending import is_machine_ending, systemd_jobs, watch_cloud
 from drift_agent.errors import EXIT_FAILED, EXIT_OK, DriftlineError
@@ -261,18 +263,15 @@ def make_detector(
 ) -> Detector:
     """The detector on this machine's manifest, its memory in `folder`, its points in the drift lane."""
     log = logging.getLogger("driftline.drift")
-    return Detector(
-        config,
-        identity,
-        lambda: open_comparison(config, folder),
-        StateStore.open(str(folder / "state.db"), identity.machine, identity.cloud_id, log.warning),
-        clock,
-        drift_recorder(recorder, shipping.notify),
-        log.warning,
-        inform=log.info,
-        clock_offset=shipping.clock_offset,
-        booted=booted_at(clock.time_ns()),
-    )
+    store = StateStore.open(str(folder / "state.db"), identity.machine, identity.cloud_id, log.warning)
+    knowledge = Knowledge(store, log.warning, booted_at(clock.time_ns()), log.info)
+    emit = drift_recorder(recorder, shipping.notify)
+    announcer = Announcer(config, identity, knowledge, clock, emit, shipping.clock_offset)
+
+    def open_manifest() -> Comparison:
+        return open_comparison(config, folder)
+
+    return Detector(config.image, open_manifest, knowledge, announcer, clock, log.warning, inform=log.info)
 
 
 def follow_logs(stop: Event, follower: Follower, clock: Clock, recorder: Recorder) -> None:

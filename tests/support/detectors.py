@@ -7,8 +7,10 @@ from typing import Final
 
 from drift_agent.clock import Clock
 from drift_agent.config import Config
+from drift_agent.drift.announcer import Announcer
 from drift_agent.drift.comparison import Comparison
 from drift_agent.drift.detector import Detector
+from drift_agent.drift.knowledge import Knowledge
 from drift_agent.drift.reporter import Emit
 from drift_agent.drift.state import StateStore
 from drift_agent.drift.watch import MakeWatcher
@@ -32,17 +34,18 @@ def make_detector(
     inform: Callable[[str], None] = lambda _: None,
 ) -> Detector:
     """A detector of `IDENTITY` that remembers in the `state_dir`, and scans at once where there is no `executor`."""
+    store = StateStore.open(f"{config.agent.state_dir}/state.db", IDENTITY.machine, "", log)
+    knowledge = Knowledge(store, log, clock.time_ns(), inform)
     return Detector(
-        config,
-        replace(IDENTITY, boot_id=boot_id),
+        config.image,
         open_comparison,
-        StateStore.open(f"{config.agent.state_dir}/state.db", IDENTITY.machine, "", log),
+        knowledge,
+        Announcer(config, replace(IDENTITY, boot_id=boot_id), knowledge, clock, emit),
         clock,
-        emit,
         log,
+        inform=inform,
         make_watcher=make_watcher,
         executor=executor or InlineExecutor(),
-        inform=inform,
     )
 
 

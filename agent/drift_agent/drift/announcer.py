@@ -37,7 +37,7 @@ class Announcer:
         knowledge: Knowledge,
         clock: Clock,
         emit: Emit,
-        clock_offset: Callable[[], float],
+        clock_offset: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._config = config
         self._identity = identity

@@ -6,29 +6,25 @@ found is taken in (`knowledge`), written to `state.db`, and only then leaves (`a
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
-from dataclasses import replace
 from threading import Event
 from typing import Final
 
 from drift_agent.clock import Clock
-from drift_agent.config import Config
+from drift_agent.config import ImageOptions
 from drift_agent.drift.announcer import Announcer, Basis
-from drift_agent.drift.check_result import CheckResult
 from drift_agent.drift.comparison import Comparison
 from drift_agent.drift.dirty import Dirty
 from drift_agent.drift.first_boot import FirstBoot
 from drift_agent.drift.hints import Hints
 from drift_agent.drift.knowledge import Knowledge, Look
-from drift_agent.drift.logins import LOGIN, LoginAnswer, LoginWatch
-from drift_agent.drift.reporter import Emit
+from drift_agent.drift.login_records import LOGIN
+from drift_agent.drift.logins import LoginAnswer, LoginWatch
 from drift_agent.drift.runtime import KINDS
-from drift_agent.drift.runtime.fact import Observation
 from drift_agent.drift.scanner import Scanner, idle_thread
 from drift_agent.drift.schedule import Schedule
-from drift_agent.drift.state import StateStore
 from drift_agent.drift.watch import WATCHED, MakeWatcher, watcher_of
+from drift_agent.drift.word import Word
 from drift_agent.errors import DriftlineError
-from drift_agent.identity import Identity
 from drift_agent.model import State
 
 SLICE_SECONDS: Final = 0.5
@@ -40,57 +36,41 @@ class Detector:
 
     def __init__(
         self,
-        config: Config,
-        identity: Identity,
+        options: ImageOptions,
         open_comparison: Callable[[], Comparison],
-        store: StateStore,
+        knowledge: Knowledge,
+        announcer: Announcer,
         clock: Clock,
-        emit: Emit,
         log: Callable[[str], None],
         *,
+        inform: Callable[[str], None] = lambda _: None,
         make_watcher: MakeWatcher | None = None,
         executor: Executor | None = None,
-        inform: Callable[[str], None] = lambda _: None,
-        clock_offset: Callable[[], float] = lambda: 0.0,
-        booted: int = 0,
     ) -> None:
-        """`open_comparison` raises a DriftlineError where there is no manifest; `store` belongs to the detector now.
+        """`open_comparison` raises a DriftlineError where there is no manifest. `knowledge` is closed by `close`.
 
-        `log` is told of trouble, and `inform` of what goes as it should.
-        `executor` runs the scans (`idle_thread`). `booted` (Unix ns; now): when the machine booted. Where nothing is
-        remembered, that was its first boot.
+        `announcer` says what `knowledge` holds. `log` is told of trouble, and `inform` of what goes as it should.
+        `executor` runs the scans (`idle_thread`).
         """
-        self._options = config.image
+        self._options = options
         self._open = open_comparison
+        self._knowledge = knowledge
+        self._announcer = announcer
         self._clock = clock
         self._log = log
-        self._inform = inform
         self._wake = Event()
-        self._hints = Hints(make_watcher or watcher_of(config.image.root), clock, self._wake.set)
-        self._scanner = Scanner(
-            open_comparison,
-            executor or idle_thread(),
-            clock,
-            self._wake.set,
-            config.image.files_per_second,
-            config.image.bytes_per_second,
-        )
-        self._knowledge = Knowledge(store, log, min(booted or clock.time_ns(), clock.time_ns()), inform)
-        self._announcer = Announcer(config, identity, self._knowledge, clock, emit, clock_offset)
-        self._logins = LoginWatch(config.image, clock, self._knowledge.memory.first_boot, self._wake.set)
-        self._running = False
+        wake = self._wake.set
+        pace = options.files_per_second, options.bytes_per_second
+        self._word = Word(knowledge)
+        self._hints = Hints(make_watcher or watcher_of(options.root), clock, wake, log, inform)
+        self._scanner = Scanner(open_comparison, executor or idle_thread(), clock, wake, *pace)
+        self._logins = LoginWatch(options, clock, knowledge.memory.first_boot, wake)
+        self._first_boot = FirstBoot(options.root, options.settle, clock, over=bool(knowledge.memory.sealed))
+        self._schedule = Schedule(options, clock.monotonic())
         self._comparison: Comparison | None = None
-        self._digests = ("", "")
-        self._problem = ""
-        sealed = bool(self._knowledge.memory.sealed)
-        self._first_boot = FirstBoot(config.image.root, config.image.settle, clock, over=sealed)
-        self._schedule = Schedule(config.image, clock.monotonic())
+        self._running = False
         self._settled_before = False
-        self._scan: CheckResult | None = None
-        self._scan_at = 0
         self._touched = Dirty()
-        self._must_add_up = False
-        """Whether all that differed at the last scan is put right, as hints tell, and no scan has seen it yet."""
 
     # ------------------------------------------------------------------------------------------- schedule
 
@@ -130,7 +110,8 @@ class Detector:
         if self._comparison is not None and self._schedule.runtime_is_due(self._now()):
             self._look_at_runtime(self._comparison)
         self._take_in_logins(self._logins.take())
-        self._notice_hints()
+        if self._hints.notice():
+            self._announcer.changed()
         if self._announcer.due_in() <= 0.0:
             self._say()
 
@@ -175,12 +156,10 @@ class Detector:
         if scanned is None:
             return
         self._use(scanned.comparison)
-        self._problem, self._must_add_up = "", False
-        self._scan_at = self._clock.time_ns()
-        look = _complete(scanned.result, scanned.observed)
-        self._knowledge.take_in(look, self._scan_at, settled=self._settled_before)
-        self._scan = replace(scanned.result, changes=[], unreadable=[])  # they are known now
-        self._knowledge.note(scanned.shared if self._knowledge.memory.sealed else [], self._scan_at)
+        now = self._clock.time_ns()
+        self._knowledge.take_in(scanned.look(), now, settled=self._settled_before)
+        self._knowledge.note(scanned.shared if self._knowledge.memory.sealed else [], now)
+        self._word.scanned(scanned.result, now)
         self._schedule.scan_ended(self._now(), scanned.result.seconds)
         self._announcer.changed()
         self._hints.scanned(scanned.began)
@@ -192,7 +171,7 @@ class Detector:
     def _use(self, comparison: Comparison) -> None:
         self._close_comparison()
         self._comparison = comparison
-        self._digests = (comparison.digest, comparison.policy_digest)
+        self._word.compares_with(comparison)
         if not self._running:
             return
         # Before the first scan begins: what changes while it looks must not be missed.
@@ -206,10 +185,8 @@ class Detector:
         self._cannot_compare(error)
 
     def _cannot_compare(self, error: DriftlineError) -> None:
-        self._digests, self._must_add_up = ("", ""), False
         self._schedule.scan_failed(self._now())
-        if str(error) != self._problem:
-            self._problem = str(error)
+        if self._word.cannot_compare(str(error)):
             self._log(f"state is unverified: {error}")
             self._announcer.changed()
 
@@ -220,14 +197,14 @@ class Detector:
 
     def _seal_is_due(self) -> bool:
         """Whether it is time for the scan that seals. Where the disk did not take the seal of one, the next waits."""
-        if self._scan is None or self._knowledge.memory.sealed or not self._first_boot.is_over():
+        if not self._word.has_scanned or self._knowledge.memory.sealed or not self._first_boot.is_over():
             return False
         return not self._settled_before or self._schedule.has_rested(self._now())
 
     # ------------------------------------------------------------------------------------- between the scans
 
     def _look_at_hints(self) -> None:
-        comparison, scan = self._comparison, self._scan
+        comparison = self._comparison
         if self._hints.ripe_in() != 0.0 or comparison is None:
             return
         dirty = self._hints.take()
@@ -237,9 +214,7 @@ class Detector:
         if self._scanner.busy:
             self._touched = self._touched.joined(dirty)
         self._look_at(comparison, dirty)
-        if scan is not None and not self._knowledge.differs and scan.observed != comparison.digest:
-            # What is said to equal the image must add up: `observed` is only as new as the last complete scan.
-            self._must_add_up = True
+        if self._word.must_be_confirmed(comparison):
             self._schedule.rescan(self._now())
 
     def _look_at(self, comparison: Comparison, dirty: Dirty) -> None:
@@ -276,32 +251,14 @@ class Detector:
 
     # --------------------------------------------------------------------------------------------- saying
 
-    def current_state(self) -> State:
-        """The agent's own word for what it knows now."""
-        if self._scan is None:
-            return "unverified" if self._problem else "pending"
-        if self._knowledge.differs:
-            return "drifted"
-        if self._knowledge.logins:
-            return "tainted"
-        if self._problem or self._knowledge.unreadable:
-            return "unverified"
-        return "pending" if self._must_add_up else "clean"
-
     def status(self) -> dict[str, object]:
         """What `drift-agent status` shows of the detector, as JSON values. Times are Unix ns."""
-        return {
-            "state": self.current_state(),
-            "problem": self._problem,
-            "watched": list(WATCHED) if self._hints.begun else [],
-            "degraded": self._hints.problem,
-            "outstanding": len(self._knowledge.ledger.open),
-            "reverted": len(self._knowledge.ledger.reverted),
-            "unreadable": [f"{one.kind} {one.key}: {one.error}" for one in [*self._knowledge.unreadable.values()][:20]],
-            "scan_at": self._scan_at,
-            "scan_seconds": self._scan.seconds if self._scan else 0.0,
-            "sealed": self._knowledge.memory.sealed,
-        }
+        watched = list(WATCHED) if self._hints.begun else []
+        return {**self._word.status(), "watched": watched, "degraded": self._hints.problem}
+
+    def current_state(self) -> State:
+        """The agent's own word for what it knows now."""
+        return self._word.state()
 
     def last_word(self, state: State) -> None:
         """Says `stopped` or `terminated`; nothing is said after it."""
@@ -312,38 +269,7 @@ class Detector:
         self._knowledge.close()
 
     def _say(self) -> None:
-        self._announcer.say(self.current_state(), self._basis())
+        self._announcer.say(self._word.state(), self._basis())
 
     def _basis(self) -> Basis:
-        scan = self._scan
-        outdated = self._must_add_up and not self._knowledge.differs
-        return Basis(
-            manifest=self._digests[0],
-            policy=self._digests[1],
-            observed=scan.observed if scan and not outdated else "",
-            scanned=scan.scanned if scan else 0,
-            scan_at=self._scan_at,
-            scan_seconds=scan.seconds if scan else 0.0,
-            degraded=bool(self._hints.problem),
-        )
-
-    def _notice_hints(self) -> None:
-        """Says at once that watching fell back to scanning, and that it is whole again."""
-        if self._hints.notice():
-            problem = self._hints.problem
-            if problem:
-                self._log(f"changes are found by the scans alone: {problem}")
-            else:
-                self._inform("changes are found as they happen")
-            self._announcer.changed()
-
-
-def _complete(result: CheckResult, observed: Observation) -> Look:
-    """A scan and what runs, as one look: what stands at the seal is sealed together."""
-    covers = result.coverage()
-    return Look(
-        [*result.changes, *observed.changes],
-        [*result.unreadable, *observed.unreadable],
-        lambda kind, key: kind != LOGIN and (kind in KINDS or covers(kind, key)),
-        result.omitted,
-    )
+        return self._word.basis(degraded=bool(self._hints.problem))

@@ -12,10 +12,12 @@ from typing import ParamSpec, TypeVar
 
 from drift_agent.clock import Clock
 from drift_agent.config import Config
+from drift_agent.drift.announcer import Announcer
 from drift_agent.drift.check_result import CheckResult
 from drift_agent.drift.comparison import CACHE, Comparison, ImageComparison
 from drift_agent.drift.detector import Detector
 from drift_agent.drift.first_boot import booted_at
+from drift_agent.drift.knowledge import Knowledge
 from drift_agent.drift.scanner import ScanStopped
 from drift_agent.drift.state import StateStore
 from drift_agent.errors import DriftlineError
@@ -50,17 +52,10 @@ def glance(
         def open_comparison() -> Comparison:
             return _Glance(config.image.root, Manifest.open(config.image.manifest), cache, over)
 
-        detector = Detector(
-            config,
-            identity,
-            open_comparison,
-            StateStore.copy(state, identity.machine, identity.cloud_id, log),
-            clock,
-            points.extend,
-            log,
-            executor=_SameThread(),
-            booted=booted_at(clock.time_ns()),
-        )
+        store = StateStore.copy(state, identity.machine, identity.cloud_id, log)
+        knowledge = Knowledge(store, log, booted_at(clock.time_ns()))
+        announcer = Announcer(config, identity, knowledge, clock, points.extend)
+        detector = Detector(config.image, open_comparison, knowledge, announcer, clock, log, executor=_SameThread())
 
         def look() -> None:
             with suppress(ScanStopped):

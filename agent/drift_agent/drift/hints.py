@@ -10,9 +10,19 @@ from drift_agent.drift.watch import MakeWatcher, NoWatcher, Watcher
 class Hints:
     """Used by the detector's thread alone."""
 
-    def __init__(self, make_watcher: MakeWatcher, clock: Clock, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        make_watcher: MakeWatcher,
+        clock: Clock,
+        wake: Callable[[], None],
+        log: Callable[[str], None],
+        inform: Callable[[str], None],
+    ) -> None:
+        """`wake` is called with each mark. `log` is told that hints may be lost, `inform` that all are to be had."""
         self._make_watcher = make_watcher
         self._dirty = DirtySet(wake, clock.monotonic)
+        self._log = log
+        self._inform = inform
         self._watcher: Watcher = NoWatcher()
         self._noticed = ""
 
@@ -27,9 +37,15 @@ class Hints:
         return self._noticed
 
     def notice(self) -> bool:
-        """Looks whether the watcher's problem is another than before."""
+        """Whether watching fell back to scanning, or is whole again, since the last time; then it is said."""
         before, self._noticed = self._noticed, self._watcher.problem
-        return self._noticed != before
+        if self._noticed == before:
+            return False
+        if self._noticed:
+            self._log(f"changes are found by the scans alone: {self._noticed}")
+        else:
+            self._inform("changes are found as they happen")
+        return True
 
     def begin(self, ignored: Callable[[str], bool]) -> None:
         """Begins to watch; what changes from here on is marked."""

@@ -13,6 +13,9 @@ from typing import Final
 
 from drift_agent.units import SECOND
 
+LOGIN: Final = "login"
+"""The kind of an item that is a login."""
+
 USER_PROCESS: Final = 7
 """`ut_type` of somebody who is logged in; the others are gettys, boots and ends."""
 

@@ -20,7 +20,7 @@ from drift_agent.drift.login_databases import TABLES, LoginDatabase
 from drift_agent.drift.login_journal import FOLDERS, Journal, RunJournal, run_journalctl
 from drift_agent.drift.login_journal import unreadable as unreadable_journal
 from drift_agent.drift.login_messages import parse_auth_line, parse_session_line
-from drift_agent.drift.login_records import Login, parse_session, parse_utmp, record_size
+from drift_agent.drift.login_records import LOGIN, Login, parse_session, parse_utmp, record_size
 from drift_agent.drift.login_register import Earliest, Register, key_of
 from drift_agent.drift.poller import Poller
 from drift_agent.drift.tail import Tail
@@ -28,9 +28,6 @@ from drift_agent.errors import InputError
 from drift_agent.image.rootfs import RootFiles
 from drift_agent.model import Change, Unreadable
 from drift_agent.units import SECOND
-
-LOGIN: Final = "login"
-"""The kind of its items."""
 
 AUTH_LOGS: Final = ("var/log/auth.log", "var/log/secure")
 UTMP: Final = "run/utmp"

@@ -11,6 +11,9 @@ from threading import Event, Lock
 from drift_agent.clock import Clock
 from drift_agent.drift.check_result import CheckResult
 from drift_agent.drift.comparison import Comparison
+from drift_agent.drift.knowledge import Look
+from drift_agent.drift.login_records import LOGIN
+from drift_agent.drift.runtime import KINDS
 from drift_agent.drift.runtime.fact import Observation
 from drift_agent.image.inspect import ReadStoppedError
 from drift_agent.model import Change
@@ -25,6 +28,16 @@ class Scanned:
     observed: Observation
     shared: list[Change]
     began: float
+
+    def look(self) -> Look:
+        """The tree and what runs, as one look: what stands at the seal is sealed together."""
+        covers = self.result.coverage()
+        return Look(
+            [*self.result.changes, *self.observed.changes],
+            [*self.result.unreadable, *self.observed.unreadable],
+            lambda kind, key: kind != LOGIN and (kind in KINDS or covers(kind, key)),
+            self.result.omitted,
+        )
 
 
 class ScanStopped(ReadStoppedError):  # noqa: N818 (no error: how a scan is left)
