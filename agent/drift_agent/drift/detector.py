@@ -214,8 +214,6 @@ class Detector:
         if self._scanner.busy:
             self._touched = self._touched.joined(dirty)
         self._look_at(comparison, dirty)
-        if self._word.must_be_confirmed(comparison):
-            self._schedule.rescan(self._now())
 
     def _look_at(self, comparison: Comparison, dirty: Dirty) -> None:
         if not dirty.paths and not dirty.trees:
@@ -229,6 +227,8 @@ class Detector:
         is_open = self._knowledge.ledger.open
         if not result.complete or result.omitted or any(("file", key) not in is_open for key in result.scope.postponed):
             self._schedule.rescan(self._now())  # large contents are read there, where nobody waits for them
+        if self._word.must_be_confirmed(comparison):
+            self._schedule.rescan(self._now())
 
     def _look_at_runtime(self, comparison: Comparison) -> None:
         self._schedule.looked_at_runtime(self._now())

@@ -206,6 +206,34 @@ def test_nothing_is_called_clean_before_what_was_seen_adds_up(bench: Bench, monk
     assert all(fields["observed"] == fields["manifest"] for fields in clean)
 
 
+def test_what_is_put_right_while_a_scan_runs_that_saw_it_must_add_up_too(bench: Bench) -> None:
+    """It was called clean with the digest of another tree, which reads as drifted: a first boot's temporary file."""
+    cloud = Path(bench.config.image.root) / "usr/bin/cloud-init"
+    cloud.parent.mkdir(parents=True)
+    cloud.write_text("")
+    scanning, go_on = Event(), Event()
+    bench.detector.close()
+    bench.start(threaded=True)
+
+    def be_long() -> None:
+        scanning.set()
+        assert go_on.wait(PATIENCE)
+
+    bench.image.during_scan = be_long
+    bench.image.changes = [modified("/etc/motd")]
+    bench.detector.step()
+    assert scanning.wait(PATIENCE)
+    bench.image.changes = []
+    bench.touch("/etc/motd")
+    go_on.set()
+    bench.wait_for(lambda: bench.last.fields["scan_at"] != 0)
+    assert [bench.last.fields[name] for name in ("state", "modified", "observed")] == ["pending", 0, ""]
+    bench.pass_time(2)
+    bench.wait_for(lambda: bench.last.fields["state"] == "clean")
+    assert bench.last.fields["observed"] == bench.last.fields["manifest"]
+    bench.detector._scanner.stop()
+
+
 def test_what_happens_before_it_adds_up_is_said_at_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     flicker(bench, monkeypatch)
     bench.detector._take_in_logins([([Change("login", "eve@tty1", "added", severity="high")], [])])
