@@ -18,7 +18,8 @@ from drift_agent.drift.first_boot import FirstBoot
 from drift_agent.drift.hints import Hints
 from drift_agent.drift.knowledge import Knowledge, Look
 from drift_agent.drift.login_records import LOGIN
-from drift_agent.drift.logins import LoginAnswer, LoginWatch
+from drift_agent.drift.login_watch import LoginWatch
+from drift_agent.drift.logins import LoginAnswer
 from drift_agent.drift.runtime import KINDS
 from drift_agent.drift.scanner import Scanner, idle_thread
 from drift_agent.drift.schedule import Schedule

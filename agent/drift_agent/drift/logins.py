@@ -14,7 +14,6 @@ from threading import Event
 from typing import Final
 
 from drift_agent.clock import Clock
-from drift_agent.config import ImageOptions
 from drift_agent.drift.first_boot import booted_at
 from drift_agent.drift.login_databases import TABLES, LoginDatabase
 from drift_agent.drift.login_journal import FOLDERS, Journal, RunJournal, run_journalctl
@@ -22,7 +21,6 @@ from drift_agent.drift.login_journal import unreadable as unreadable_journal
 from drift_agent.drift.login_messages import parse_auth_line, parse_session_line
 from drift_agent.drift.login_records import LOGIN, Login, parse_session, parse_utmp, record_size
 from drift_agent.drift.login_register import Earliest, Register, key_of
-from drift_agent.drift.poller import Poller
 from drift_agent.drift.tail import Tail
 from drift_agent.errors import InputError
 from drift_agent.image.rootfs import RootFiles
@@ -41,8 +39,6 @@ LAST_SECOND: Final = 253_402_300_799
 MAX_UTMP_BYTES: Final = 16 << 20
 MAX_SESSION_BYTES: Final = 1 << 16
 MAX_SESSIONS: Final = 10_000
-
-LOGIN_SECONDS: Final = 15.0
 
 LoginAnswer = tuple[list[Change], list[Unreadable]]
 """The logins that were not told before (some may be), and the sources that could not be read."""
@@ -169,30 +165,3 @@ def _parse(tail: Tail, parse: Callable[[bytes], Login | None], stop: Event) -> I
         for line in block.splitlines():
             if (login := parse(line)) is not None:
                 yield login
-
-
-class LoginWatch:
-    """Asks for logins every `LOGIN_SECONDS` in a thread of its own."""
-
-    def __init__(self, options: ImageOptions, clock: Clock, since: int, wake: Callable[[], None]) -> None:
-        self._logins = Logins(options.root, clock, since=since, allowed=options.allow_logins)
-        self._poller = Poller("logins", self._logins.look, LOGIN_SECONDS, clock, wake)
-        self._begun = False
-
-    def begin(self) -> None:
-        """Begins to ask; nothing where that was done."""
-        if not self._begun:
-            self._begun = True
-            self._poller.start()
-
-    def once(self) -> LoginAnswer:
-        """Asks in this thread, and waits."""
-        return self._logins.look(Event())
-
-    def take(self) -> list[LoginAnswer]:
-        """What was answered since the last time."""
-        return self._poller.take()
-
-    def stop(self) -> None:
-        """Ends the thread before it returns."""
-        self._poller.stop()
