@@ -9,6 +9,9 @@ from typing import Final
 BLOCK_BYTES: Final = 1 << 20
 """So much is held at a time. A line that is longer is passed over."""
 
+ANCHOR_BYTES: Final = 512
+"""So much of what was read last is remembered, to know the file again: one that was cut may have grown since."""
+
 _ROTATED: Final = re.compile(r"[.-]\d{1,14}(?:-\d{1,14})?")
 """What logrotate puts behind a name, as long as it has not compressed the file."""
 
@@ -21,12 +24,14 @@ class Tail:
         self._size = size
         self._identity: tuple[int, int] | None = None
         self._offset = 0
+        self._anchor = b""
         self._within_a_line = False
 
     def read(self) -> Iterator[bytes]:
         """Whole lines, or records, that were not read before, in blocks; none where there is no such file.
 
-        The first time, and after a rotation, the newest rotated file comes before it.
+        The first time, and after a rotation, the newest rotated file comes before it; of one that was copied and cut,
+        what the copy has beyond.
 
         Raises:
             OSError: the file is there and cannot be read.
@@ -40,16 +45,19 @@ class Tail:
             if not stat.S_ISREG(status.st_mode):
                 return
             identity = (status.st_dev, status.st_ino)
-            if identity != self._identity or status.st_size < self._offset:
-                if self._identity != identity:
-                    yield from self._rest_of_rotated()
-                self._identity, self._offset, self._within_a_line = identity, 0, False
+            if identity != self._identity or not self._goes_on(file):
+                yield from self._rest_of_rotated()
+                self._identity, self._offset, self._anchor, self._within_a_line = identity, 0, b"", False
             yield from self._read_on(file, status.st_size)
         finally:
             os.close(file)
 
+    def _goes_on(self, file: int) -> bool:
+        """Whether what was read last stands where it stood."""
+        return os.pread(file, len(self._anchor), self._offset - len(self._anchor)) == self._anchor
+
     def _rest_of_rotated(self) -> Iterator[bytes]:
-        """What was appended to the file before it was renamed; at the first look, the whole of the newest."""
+        """What was appended before the file was renamed, or copied; at the first look, the whole of the newest."""
         for path in self._rotated():
             try:
                 file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -58,7 +66,7 @@ class Tail:
             try:
                 status = os.fstat(file)
                 known = self._identity in (None, (status.st_dev, status.st_ino))
-                if stat.S_ISREG(status.st_mode) and known:
+                if stat.S_ISREG(status.st_mode) and (known or (self._anchor and self._goes_on(file))):
                     yield from self._read_on(file, status.st_size)
                     return
             finally:
@@ -87,6 +95,7 @@ class Tail:
             if whole == 0 and len(data) < block:  # the end of a line, or record, is still to come
                 return
             self._offset += whole or len(data)
+            self._anchor = (self._anchor + data[: whole or len(data)])[-ANCHOR_BYTES:]
             begin = data.find(b"\n") + 1 if self._within_a_line else 0
             self._within_a_line = whole == 0
             if whole > begin:

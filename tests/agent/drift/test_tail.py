@@ -33,6 +33,23 @@ def test_a_log_that_was_cut_is_read_from_its_beginning(tmp_path: Path) -> None:
     assert read(reader) == b"three\n"
 
 
+@pytest.mark.parametrize("since", [b"3\n", b"three\n", b"three and more than there was before\n"])
+def test_what_was_appended_before_a_log_was_copied_and_cut_is_in_the_copy(tmp_path: Path, since: bytes) -> None:
+    """However much stands in it again, and whichever other logs were rotated before."""
+    path = tmp_path / "log"
+    path.write_bytes(b"one\n")
+    (tmp_path / "log.2").write_bytes(b"older\nlogs\n")
+    reader = Tail(str(path))
+    assert read(reader) == b"older\nlogs\none\n"
+    with path.open("ab") as file:
+        file.write(b"two\n")
+    (tmp_path / "log.1").write_bytes(path.read_bytes())
+    path.write_bytes(since)
+    os.utime(tmp_path / "log.2")
+    assert read(reader) == b"two\n" + since
+    assert read(reader) == b""
+
+
 @pytest.mark.parametrize("name", ["log.1", "log-20260102", "log-20260102-1767315600"])
 def test_what_was_rotated_away_is_read_to_its_end(tmp_path: Path, name: str) -> None:
     path = tmp_path / "log"
