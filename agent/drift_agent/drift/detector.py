@@ -158,7 +158,10 @@ class Detector:
             return
         self._use(scanned.comparison)
         now = self._clock.time_ns()
-        self._knowledge.take_in(scanned.look(), now, settled=self._settled_before)
+        look = scanned.look()
+        # What the seal does not hold is drift when it is seen: what cannot be read now may only be late.
+        settled = self._settled_before and (not look.unreadable or self._first_boot.is_late())
+        self._knowledge.take_in(look, now, settled=settled)
         self._knowledge.note(scanned.shared if self._knowledge.memory.sealed else [], now)
         self._word.scanned(scanned.result, now)
         self._schedule.scan_ended(self._now(), scanned.result.seconds)
@@ -197,7 +200,7 @@ class Detector:
             self._comparison = None
 
     def _seal_is_due(self) -> bool:
-        """Whether it is time for the scan that seals. Where the disk did not take the seal of one, the next waits."""
+        """Whether it is time for the scan that seals. After one that could not the next waits."""
         if not self._word.has_scanned or self._knowledge.memory.sealed or not self._first_boot.is_over():
             return False
         return not self._settled_before or self._schedule.has_rested(self._now())

@@ -28,8 +28,12 @@ class FirstBoot:
         now = self._clock.monotonic()
         if not self._over and now >= self._next:
             self._next = now + LOOK_SECONDS
-            self._over = now >= self._deadline or is_over(self._root)
+            self._over = self.is_late() or is_over(self._root)
         return self._over
+
+    def is_late(self) -> bool:
+        """Whether nothing is waited for any more."""
+        return self._clock.monotonic() >= self._deadline
 
 
 def is_over(root: str, system_state: Callable[[], str] | None = None) -> bool:

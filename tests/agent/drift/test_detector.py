@@ -576,6 +576,25 @@ def test_the_seal_waits_at_most_settle(bench: Bench) -> None:
     assert bench.last.fields["sealed"] != 0
 
 
+def test_the_seal_waits_for_what_cannot_be_read_yet(bench: Bench) -> None:
+    bench.image.unreadable = [Unreadable("file", KEY.key, "input/output error")]
+    bench.detector.step()
+    bench.pass_time(5)
+    assert (bench.last.fields["sealed"], bench.last.fields["state"]) == (0, "unverified")
+    bench.image.unreadable, bench.image.changes = [], [KEY]
+    bench.pass_time(5)
+    assert (bench.last.fields["sealed"] != 0, bench.last.fields["state"]) == (True, "clean")
+
+
+def test_what_cannot_be_read_at_all_holds_the_seal_up_no_longer_than_settle(bench: Bench) -> None:
+    bench.image.unreadable = [Unreadable("file", "/etc/other", "input/output error")]
+    bench.detector.step()
+    bench.pass_time(590)
+    assert bench.last.fields["sealed"] == 0
+    bench.pass_time(20)
+    assert (bench.last.fields["sealed"] != 0, bench.last.fields["state"]) == (True, "unverified")
+
+
 def test_a_sealed_item_that_changes_later_is_drift_and_the_seal_stays(bench: Bench) -> None:
     bench.image.changes = [KEY]
     bench.detector.step()
