@@ -129,7 +129,8 @@ def parse_journal_line(line: bytes) -> Login | None:
         return None
     if uid != "0" or not (program is None or program in PROGRAMS.get(identifier, ())):
         return None
-    return parse_message(identifier, message, at)
+    # an escape of JSON can name half of a pair of surrogates, which is no text that could be written down
+    return parse_message(identifier, message.encode("utf-8", "replace").decode(), at)
 
 
 # ------------------------------------------------------------------------------------------ session manager

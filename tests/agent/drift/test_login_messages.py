@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -105,6 +106,8 @@ def test_lines_of_the_journal() -> None:
     assert parse_journal_line(b'{"MESSAGE":') is None
     assert parse_journal_line(b"[" * 100_000) is None
     assert parse_journal_line(b"7") is None
+    half = {**ENTRY, "MESSAGE": ENTRY["MESSAGE"].replace("admin", "ad\ud800min")}
+    assert parse_journal_line(json.dumps(half).encode()) == replace(expected, user="ad?min")
 
 
 @pytest.mark.parametrize(
