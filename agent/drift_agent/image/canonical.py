@@ -2,8 +2,8 @@
 
 A line is one JSON object without spaces, `{"kind":…,"key":…,attributes…}`: attributes of files in the order of
 `semantics.ATTRIBUTES` and xattrs by name, those of other kinds by name. UTF-8; a string that is not (a file's name is
-bytes) stands in base64 under its name with `_base64` behind it. Equal items have equal lines, so that comparing is
-comparing bytes.
+bytes) stands in base64 under its name with `_base64` behind it. The name of an xattr may hold anything, and is escaped
+as a value is: it makes no member beside its own. Equal items have equal lines, so that comparing is comparing bytes.
 """
 
 import base64
@@ -23,7 +23,7 @@ UNREADABLE: Final = "unreadable"
 
 _POSITION: Final = {name: position for position, name in enumerate((*ATTRIBUTES, UNREADABLE))}
 
-
+_HEX_DIGEST: Final = re.compile("[0-9a-f]{64}")
 _PLAIN_BEGINNING: Final = re.compile(rb'\{"kind":"([a-z_]+)","key":"([^"\\\x00-\x1f]+)"[,}]')
 
 
@@ -58,7 +58,7 @@ def place(line: bytes) -> tuple[str, bytes]:
 
 
 def string_member(name: str, value: str) -> str:
-    """`"name":"value"`, or `"name_base64":"…"` where the value is not UTF-8."""
+    """`"name":"value"`, or `"name_base64":"…"` where the value is not UTF-8; nothing in `name` needs an escape."""
     if value.isascii():
         return f'"{name}":{encode_basestring(value)}'
     try:
@@ -67,6 +67,14 @@ def string_member(name: str, value: str) -> str:
         raw = value.encode("utf-8", "surrogateescape")
         return f'"{name}{BASE64}":"{base64.b64encode(raw).decode()}"'
     return f'"{name}":{encode_basestring(value)}'
+
+
+def is_utf8(value: object) -> bool:
+    """Whether it can be written as UTF-8: what is no text can, half a character beyond the first 65,536 cannot."""
+    try:
+        return not isinstance(value, str) or bool(value.encode()) or not value
+    except UnicodeEncodeError:
+        return False
 
 
 def encode(item: Item) -> bytes:
@@ -84,11 +92,13 @@ def decode(line: bytes) -> Item:
         LineError: the line is no item.
     """
     try:
-        values = json.loads(line)
+        values = json.loads(line.decode())  # bytes could be UTF-16 to it, or hold halves of characters
     except (ValueError, RecursionError):
         raise LineError("is not JSON") from None
     if not isinstance(values, dict):
         raise LineError("is not an object")
+    if b"\\u" in line and not all(map(is_utf8, (*values, *values.values()))):
+        raise LineError("has half a character, which is no text")
     kind = values.pop("kind", None)
     key = _take_key(values)
     if not isinstance(kind, str) or not kind or not kind.isascii():
@@ -110,9 +120,14 @@ def _take_key(values: dict[str, Any]) -> str:
 def _attribute(name: str, value: object) -> tuple[str, AttributeValue]:
     if not isinstance(value, str | int | bool | None):
         raise LineError(f"has an attribute {name} that is no plain value")
-    if name.endswith(BASE64) and isinstance(value, str):
+    if name.endswith(BASE64) and isinstance(value, str) and not _is_xattr(name, value):
         return name.removesuffix(BASE64), _from_base64(value)
     return name, value
+
+
+def _is_xattr(name: str, value: str) -> bool:
+    """Whether it is an xattr's digest, whose own name then ends like that."""
+    return name.startswith(XATTR) and _HEX_DIGEST.fullmatch(value) is not None
 
 
 def _from_base64(text: str) -> str:
@@ -128,7 +143,7 @@ def _attribute_order(name: str) -> tuple[int, str]:
 
 def _member(name: str, value: AttributeValue) -> str:
     if isinstance(value, str):
-        return string_member(name, value)
+        return string_member(encode_basestring(name)[1:-1], value)
     return f"{encode_basestring(name)}:{json.dumps(value)}"
 
 

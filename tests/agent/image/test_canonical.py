@@ -16,6 +16,8 @@ paths = st.lists(names.filter(lambda raw: b"/" not in raw), min_size=1, max_size
 )
 values = st.one_of(texts, st.integers(-(2**63), 2**63), st.booleans(), st.none())
 attribute_names = st.sampled_from(["type", "mode", "uid", "sha256", "target", "xattr.user.a", "xattr.user.b", "flags"])
+xattr_names = st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=1).map("xattr.user.{}".format)
+xattr_names |= st.just("xattr.user.a_base64")
 
 
 @given(paths, st.dictionaries(attribute_names, values))
@@ -28,6 +30,22 @@ def test_an_item_survives_its_line(key: str, attributes: dict[str, str | int | b
     json.loads(line)
     assert decode(line) == item
     assert place(line) == order("file", key)
+
+
+@given(st.dictionaries(xattr_names, st.sampled_from(["ab" * 32, "01" * 32]), min_size=1))
+def test_whatever_an_xattr_is_called_it_is_one_attribute(attributes: dict[str, str]) -> None:
+    item = Item("file", "/a", attributes)
+    assert encode(item).count(b"\n") == 1
+    assert decode(encode(item)) == item
+
+
+def test_an_xattr_cannot_say_what_another_attribute_is() -> None:
+    image = {"mode": "0755", "sha256": "aa" * 32, "xattr.user.a": "cc" * 32}
+    name = f'xattr.user.a":"{"cc" * 32}","mode":"0755","sha256":"{"aa" * 32}","xattr.user.a'
+    seen = decode(encode(Item("file", "/a", image | {"mode": "4755", "sha256": "bb" * 32, name: "cc" * 32})))
+    assert difference(image, seen.attributes) == (
+        {"mode": "0755", "sha256": "aa" * 32}, {"mode": "4755", "sha256": "bb" * 32, name: "cc" * 32},
+    )  # fmt: skip
 
 
 @given(st.dictionaries(attribute_names, values))
@@ -64,6 +82,12 @@ def test_a_key_that_is_not_utf8_stands_in_base64() -> None:
         b'{"kind":"file","key":"/a","mode":1.5}\n',
         b'{"kind":1,"key":"/a"}\n',
         b"\xff\n",
+        b'{"kind":"file","key":"/\\ud800"}\n',
+        b'{"kind":"file","key":"/\\udc80"}\n',
+        b'{"kind":"file","key":"/\xed\xa0\x80"}\n',
+        b'{"kind":"file","key":"/a","target":"\\ud800"}\n',
+        b'{"kind":"file","key":"/a","\\ud800":1}\n',
+        '{"kind":"file","key":"/a"}\n'.encode("utf-16"),
         b"[" * 100_000,
     ],
 )
