@@ -55,8 +55,9 @@ def diff(
             text = to_json(image_text.delta_document(old.header, new.header, groups))
         else:
             text = image_text.delta_text(old.header, new.header, groups)
+        differs = bool(changes) or old.header.policy_digest != new.header.policy_digest
     write_document(text, output)
-    return EXIT_RECYCLE if changes else EXIT_OK
+    return EXIT_RECYCLE if differs else EXIT_OK
 
 
 def learn(

@@ -53,7 +53,7 @@ def check_text(result: CheckResult, header: Header, *, strict: bool) -> str:
     lines: list[str] = []
     for change in result.changes:
         lines += _change_lines(change)
-    lines += [f"! {entry.kind} {shown(entry.key)}: {entry.error}" for entry in result.unreadable]
+    lines += [f"! {entry.kind} {shown(entry.key)}: {shown(entry.error)}" for entry in result.unreadable]
     counted = [change for change in result.changes if strict or change.path_class != "sealed"]
     sealed = len(result.changes) - len(counted)
     parts = [f"{state_of(result, strict=strict)}: {result.scanned} items of {header.stamp} looked at"]
@@ -94,8 +94,8 @@ def delta_document(before: Header, after: Header, groups: Sequence[Group]) -> di
     """The document `driftline.image-diff/1`."""
     return {
         "schema": DELTA_SCHEMA,
-        "before": {"image": before.stamp, "digest": before.digest},
-        "after": {"image": after.stamp, "digest": after.digest},
+        "before": {"image": before.stamp, "digest": before.digest, "policy": before.policy_digest},
+        "after": {"image": after.stamp, "digest": after.digest, "policy": after.policy_digest},
         "groups": [
             {
                 "package": _change(group.package) if group.package else None,
@@ -107,16 +107,21 @@ def delta_document(before: Header, after: Header, groups: Sequence[Group]) -> di
 
 
 def delta_text(before: Header, after: Header, groups: Sequence[Group]) -> str:
-    """A line for each package that changed, its files beneath it; then what belongs to none."""
+    """A line where the policies differ, and for each package that changed, its files beneath; then what is of none."""
     lines = [f"{before.stamp} → {after.stamp}"]
+    if before.policy_digest != after.policy_digest:
+        sizes = " → ".join(
+            f"{header.policy.profile or 'no profile'}, {len(header.policy.rules)} rules" for header in (before, after)
+        )
+        lines.append(f"~ policy {sizes}: what counts as drift differs")
     for group in groups:
         indent = ""
         if group.package is not None:
             package, indent = group.package, "    "
             versions = [_short(side["version"]) for side in (package.expected, package.actual) if "version" in side]
             lines.append(f"{_SIGNS[package.change]} package {shown(package.key)} {' → '.join(versions)}".rstrip())
-        lines += [f"{indent}{_SIGNS[change.change]} {change.kind} {shown(change.key)}" for change in group.files]
-    if not groups:
+        lines += [f"{indent}{_SIGNS[change.change]} {shown(change.kind)} {shown(change.key)}" for change in group.files]
+    if len(lines) == 1:
         lines.append("no difference")
     return "\n".join(lines) + "\n"
 
@@ -159,10 +164,10 @@ def _plain(value: object) -> object:
 
 def _change_lines(change: Change) -> list[str]:
     mark = "" if change.path_class == "frozen" else f" [{change.path_class}]"
-    lines = [f"{_SIGNS[change.change]} {change.kind} {shown(change.key)}{mark}"]
+    lines = [f"{_SIGNS[change.change]} {shown(change.kind)} {shown(change.key)}{mark}"]
     if change.change == "modified":
         names = [*change.expected, *(name for name in change.actual if name not in change.expected)]
-        lines += [f"    {name}: {_from_to(change, name)}" for name in names]
+        lines += [f"    {shown(name)}: {_from_to(change, name)}" for name in names]
         lines += [f"    {shown(line)}" for line in change.diff.split("\n") if change.diff]
     return lines
 

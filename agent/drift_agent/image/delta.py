@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from drift_agent.image.canonical import decode, difference, order
+from drift_agent.errors import ManifestError
+from drift_agent.image.canonical import decode, difference
 from drift_agent.image.content import Contents, folder_of
 from drift_agent.image.manifest import Manifest
 from drift_agent.model import Change, ChangeKind, Item
@@ -17,27 +18,37 @@ def delta(before: Manifest, after: Manifest) -> Iterator[Change]:
     """The changes that lead from one image to the other, in manifest order; nothing of it is parsed where equal.
 
     Raises:
-        ManifestError: a line of either is no item.
+        ManifestError: a line of either is no item, or out of order; or they were baked under different semantics.
     """
-    old, new = before.lines(), after.lines()
-    was, now = next(old, b""), next(new, b"")
+    require_comparable(before, after)
+    old, new = before.ordered(), after.ordered()
+    was, now = next(old, None), next(new, None)
     while was or now:
         if was == now:
-            was, now = next(old, b""), next(new, b"")
-            continue
-        left = before.parse(was) if was else None
-        right = after.parse(now) if now else None
-        if left is not None and (right is None or order(left.kind, left.key) < order(right.kind, right.key)):
-            yield _change(after, left, None)
-            was = next(old, b"")
-        elif right is not None and (left is None or order(right.kind, right.key) < order(left.kind, left.key)):
-            yield _change(after, None, right)
-            now = next(new, b"")
-        else:
-            change = _change(after, left, right)
+            was, now = next(old, None), next(new, None)
+        elif was and (not now or was[0] < now[0]):
+            yield _change(after, before.parse(was[1]), None)
+            was = next(old, None)
+        elif now and (not was or now[0] < was[0]):
+            yield _change(after, None, after.parse(now[1]))
+            now = next(new, None)
+        elif was and now:
+            change = _change(after, before.parse(was[1]), after.parse(now[1]))
             if change.expected or change.actual:
                 yield change
-            was, now = next(old, b""), next(new, b"")
+            was, now = next(old, None), next(new, None)
+
+
+def require_comparable(before: Manifest, after: Manifest) -> None:
+    """
+    Raises:
+        ManifestError: what one of them says of an item means something else in the other.
+    """
+    if before.header.semantics != after.header.semantics:
+        raise ManifestError(
+            f"{before.path} was baked under semantics {before.header.semantics}, and {after.path} under"
+            f" {after.header.semantics}: bake the older image again with the version of the newer one"
+        )
 
 
 def _change(after: Manifest, left: Item | None, right: Item | None) -> Change:

@@ -12,6 +12,7 @@ from typing import Final, Self
 from drift_agent.errors import ManifestError
 from drift_agent.image.canonical import LineError, decode, key_order, order, place
 from drift_agent.image.header import MAX_HEADER_BYTES, Header
+from drift_agent.image.policy import BAKED_KINDS
 from drift_agent.model import Item
 
 MAX_LINE_BYTES: Final = 1 << 20
@@ -74,6 +75,20 @@ class Manifest:
                 raise self.fault(number, "is out of order")
             last = here
             yield item
+
+    def ordered(self) -> Iterator[tuple[tuple[str, bytes], bytes]]:
+        """Every raw line behind its place, as `canonical.order` gives it; parsed only as far as that needs.
+
+        Raises:
+            ManifestError: a line that is no item, as far as that shows in its kind and key, or out of order.
+        """
+        last: tuple[str, bytes] = ("", b"")
+        for number, line in enumerate(self.lines(), 2):
+            here = self._place(line, number)
+            if here <= last:
+                raise self.fault(number, "is out of order")
+            last = here
+            yield here, line
 
     def lines(self, start: int | None = None, end: int | None = None) -> Iterator[bytes]:
         """The raw lines, newlines included: all items', or those between two offsets that `locate` gave.
@@ -148,9 +163,12 @@ class Manifest:
             ManifestError: it is none.
         """
         try:
-            return decode(line)
+            item = decode(line)
         except LineError as error:
             raise self.fault(number, str(error)) from None
+        if item.kind not in BAKED_KINDS:
+            raise self.fault(number, f"holds a {item.kind}, which no manifest of this version does")
+        return item
 
     def fault(self, number: int, what: str) -> ManifestError:
         """The error that names a line; 0 stands for a line whose number is not known."""
@@ -194,11 +212,11 @@ class Manifest:
                 high = offset
         return low
 
-    def _place(self, line: bytes) -> tuple[str, bytes]:
+    def _place(self, line: bytes, number: int = 0) -> tuple[str, bytes]:
         try:
             return place(line)
         except LineError as error:
-            raise self.fault(0, str(error)) from None
+            raise self.fault(number, str(error)) from None
 
     def _line_at(self, position: int, lowest: int) -> tuple[int, bytes]:
         """The line that holds the byte at `position`, and its offset; `lowest` is a beginning at or before it."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import jsonschema
@@ -56,6 +57,23 @@ def test_a_difference_ends_with_2_and_is_shown_with_control_characters_escaped(
     assert "+ file /etc/\\x1b[31mred\\n" in ended.out
     assert "\x1b" not in ended.out
     assert "1 added, 0 removed, 1 modified" in ended.out
+
+
+@pytest.mark.skipif(not hasattr(os, "setxattr"), reason="extended attributes are Linux's here")
+def test_xattrs_of_any_name_are_baked_and_checked_and_shown_escaped(
+    drift: Commands, root: Path, tmp_path: Path
+) -> None:
+    for name in (b'user.a"b', b"user.a\\b", b"user.\xff", b"user.new\nline", b"user.\x1b[31m", "user.\u202e".encode()):
+        os.setxattr(root / "etc/motd", name, b"x")
+    manifest = str(tmp_path / "m.jsonl")
+    assert drift("image", "bake", "--root", str(root), "--image", "web", "-o", manifest).code == 0
+    assert drift("image", "check", "--root", str(root), "--manifest", manifest).code == 0
+    os.setxattr(root / "etc/motd", b"user.\x1b[31m", b"y")
+    os.removexattr(root / "etc/motd", "user.\u202e".encode())
+    ended = drift("image", "check", "--root", str(root), "--manifest", manifest)
+    assert ended.code == 2
+    assert "    xattr.user.\\x1b[31m: " in ended.out
+    assert "    xattr.user.\\u202e: " in ended.out
 
 
 @pytest.mark.parametrize("content", ["hi\n", "evil\n"])

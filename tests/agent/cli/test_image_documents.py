@@ -63,6 +63,21 @@ def test_images_that_differ_end_with_2(drift: Commands, tmp_path: Path) -> None:
     assert (ended.code, ended.out) == (0, "a → a\nno difference\n")
 
 
+def test_images_that_hold_the_same_and_compare_it_differently_differ(drift: Commands, tmp_path: Path) -> None:
+    """What is sealed in one of them alone is drift in the other."""
+    first = bake(drift, tmp_path, "a", "x")
+    (tmp_path / "policy.toml").write_text('[[rule]]\npath = "/etc/motd"\nclass = "sealed"\n')
+    second = str(tmp_path / "sealed.jsonl")
+    given = ("--root", str(tmp_path / "a"), "--image", "a", "--policy", str(tmp_path / "policy.toml"))
+    assert drift("image", "bake", *given, "-o", second).code == 0
+    ended = drift("image", "diff", first, second)
+    assert ended.code == 2
+    assert "~ policy generic" in ended.out
+    document = json.loads(drift("image", "diff", first, second, "--format", "json").out)
+    jsonschema.validate(document, schema("driftline.image-diff/1"))
+    assert document["before"]["policy"] != document["after"]["policy"]
+
+
 def test_rules_are_learnt_from_documents(drift: Commands, tmp_path: Path) -> None:
     manifest = bake(drift, tmp_path, "a", "x")
     names = []

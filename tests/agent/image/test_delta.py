@@ -1,7 +1,12 @@
 """Image against image: an upgrade reads as one line with its files beneath it."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from drift_agent.errors import ManifestError
 from drift_agent.image.bake import bake
 from drift_agent.image.delta import delta, grouped, owners_of
 from drift_agent.image.manifest import Manifest
@@ -50,6 +55,37 @@ def test_what_came_and_what_went_is_told(tmp_path: Path) -> None:
         ("added", "/new/er"),
         ("removed", "/old"),
     ]
+
+
+def edited(manifest: Manifest, change: Callable[[list[bytes]], None], **header: object) -> Manifest:
+    """A copy of the manifest with other lines behind its header, and with other values in it."""
+    first, *lines = Path(manifest.path).read_bytes().splitlines(keepends=True)
+    change(lines)
+    values = json.loads(first) | {"length": len(b"".join(lines))} | header
+    path = Path(f"{manifest.path}.edited")
+    path.write_bytes(json.dumps(values).encode() + b"\n" + b"".join(lines))
+    return Manifest.open(str(path))
+
+
+def test_lines_out_of_order_are_no_difference_but_a_mistake(tmp_path: Path) -> None:
+    first, second = bake_both(tmp_path, image("1"), image("1"))
+    with edited(second, list.reverse) as backwards, pytest.raises(ManifestError, match=r"line 3 is out of order"):
+        list(delta(first, backwards))
+
+
+def test_an_item_of_a_kind_that_nobody_knows_is_a_mistake(tmp_path: Path) -> None:
+    def add(lines: list[bytes]) -> None:
+        lines.append(b'{"kind":"zz","key":"a"}\n')
+
+    first, second = bake_both(tmp_path, image("1"), image("1"))
+    with edited(second, add) as strange, pytest.raises(ManifestError, match=r"holds a zz"):
+        list(delta(first, strange))
+
+
+def test_what_was_baked_under_other_semantics_is_not_compared(tmp_path: Path) -> None:
+    first, second = bake_both(tmp_path, image("1"), image("1"))
+    with edited(second, lambda _: None, semantics=99) as newer, pytest.raises(ManifestError, match="under 99"):
+        list(delta(first, newer))
 
 
 def test_equal_images_have_no_difference(tmp_path: Path) -> None:
