@@ -83,5 +83,5 @@ def _value(text: str) -> object:
     """A metric's own key may be of any type: read as TOML where it is some, as a string else."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text

@@ -3,7 +3,6 @@
 import difflib
 import os
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -24,7 +23,7 @@ from drift_agent.config import (
 )
 from drift_agent.config_environ import Table, apply_environment
 from drift_agent.errors import ConfigError
-from drift_agent.files import read_bounded
+from drift_agent.files import parse_toml, read_bounded
 
 DEFAULT_PATH: Final = "/etc/driftline/agent.toml"
 MAX_CONFIG_BYTES: Final = 1 << 20
@@ -43,12 +42,7 @@ def load(path: str | None, environ: Mapping[str, str], known_metrics: Mapping[st
     """
     text = _read(path) if path is not None else ""
     source = _Source(path or "the environment", text)
-    try:
-        tables: Table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{source.path}: not TOML: {error}") from None
-    except RecursionError:
-        raise ConfigError(f"{source.path}: not TOML that can be read: its values are nested too deep") from None
+    tables: Table = parse_toml(text, source.path)
     origins = apply_environment(tables, environ, known_metrics or {})
     return _build(_Reader(source, origins), tables, known_metrics)
 

@@ -1,7 +1,8 @@
 """Files that people write, read within bounds."""
 
 import os
-from typing import Final
+import tomllib
+from typing import Any, Final
 
 from drift_agent.errors import ConfigError, DriftlineError
 from drift_agent.units import format_bytes
@@ -25,6 +26,22 @@ def read_bounded(path: str, limit: int, error_class: type[DriftlineError], hint:
     except UnicodeDecodeError as error:
         raise error_class(f"{path}: is not UTF-8 at byte {error.start}") from None
     raise error_class(f"{path}: is over {format_bytes(limit)}, more than such a file may have")
+
+
+def parse_toml(text: str, source: str) -> dict[str, Any]:
+    """The tables of a TOML text; `source` is what an error calls it.
+
+    Raises:
+        ConfigError: it is none, or none that can be read.
+    """
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{source}: not TOML: {error}") from None
+    except RecursionError:
+        raise ConfigError(f"{source}: not TOML that can be read: its values are nested too deep") from None
+    except ValueError:
+        raise ConfigError(f"{source}: not TOML that can be read: a number in it has too many digits") from None
 
 
 def read_secret(path: str) -> str:

@@ -61,6 +61,12 @@ def test_the_environment_reaches_metrics_whose_names_hold_underscores(config: st
     assert loaded.metrics.own == {"linux_sysctl_fs": {"interval": "30s"}, "net": {"report_interval": "5s"}}
 
 
+@pytest.mark.parametrize("text", ["9" * 5000, "[" * 5000 + "]" * 5000])
+def test_what_toml_cannot_hold_is_one_sentence(config: str, text: str) -> None:
+    with pytest.raises(ConfigError, match=r"^environment variable DRIFTLINE_METRICS_NET_INTERVAL"):
+        load(config, {"DRIFTLINE_METRICS_NET_INTERVAL": text}, known_metrics={"net": AgentOptions})
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "expected"),
     [

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from drift_agent.errors import ConfigError, InputError
-from drift_agent.files import MAX_SECRET_CHARACTERS, read_bounded, read_secret
+from drift_agent.files import MAX_SECRET_CHARACTERS, parse_toml, read_bounded, read_secret
 
 
 def test_a_file_within_its_bounds_is_its_text(tmp_path: Path) -> None:
@@ -41,3 +41,12 @@ def test_an_empty_or_missing_secret_is_one_sentence(tmp_path: Path) -> None:
         read_secret(str(tmp_path / "token"))
     with pytest.raises(ConfigError, match="cannot be read"):
         read_secret(str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("a = [", "at end"), ("a = " + "[" * 5000 + "]" * 5000, "too deep"), ("a = " + "9" * 5000, "too many digits")],
+)
+def test_what_is_no_toml_is_one_sentence(text: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=f"x.toml: not TOML.*{said}"):
+        parse_toml(text, "x.toml")

@@ -60,7 +60,7 @@ def bake(
 ) -> int:
     """Writes the manifest of a root tree: the same tree under the same policy gives the same bytes."""
     layers, accounts = osrelease.layers_of(root), osrelease.account_rules(root)
-    rules = load_policy(policy, profile or _profile_of(policy, root), layers=layers, more=accounts)
+    rules = load_policy(policy, _profile_of(policy, root) if profile is None else profile, layers=layers, more=accounts)
     with _progress("baking", None) as progress:
         header = bake_tree(
             root,
@@ -124,13 +124,17 @@ def explain(
         raise ConfigError(f"{path}: give the path in the image, beginning with '/', or a key of another --kind")
     if kind == "file" and not {".", ".."}.isdisjoint(path.split("/")):
         raise ConfigError(f"{path}: give the path as it stands in the image, without '.' and '..'")
-    if manifest is not None and (policy or profile):
+    if manifest is not None and (policy is not None or profile is not None):
         raise ConfigError("give --manifest, or --policy and --profile, not both")
     if manifest is not None:
         with Manifest.open(manifest) as opened:
             rules = opened.header.policy
     else:
-        rules = load_policy(policy, profile or _profile_of(policy, "/"), layers=(CLOUD_INIT,) if cloud_init else ())
+        rules = load_policy(
+            policy,
+            _profile_of(policy, "/") if profile is None else profile,
+            layers=(CLOUD_INIT,) if cloud_init else (),
+        )
     sys.stdout.write(image_text.explained(path, rules, kind))
     return EXIT_OK
 

@@ -1,6 +1,7 @@
 """A tree and a policy → a manifest. Deterministic: no clock is read, and the same tree gives the same bytes."""
 
 import hashlib
+import json
 import os
 import shutil
 import tempfile
@@ -15,13 +16,14 @@ from drift_agent.image.content import Contents, folder_of
 from drift_agent.image.entry import Entry
 from drift_agent.image.facts import FACTS, Context, Fact
 from drift_agent.image.hashing import Hasher
-from drift_agent.image.header import Header, is_image_name
-from drift_agent.image.policy import STATE_FOLDER, Decision, Policy
+from drift_agent.image.header import MAX_HEADER_BYTES, Header, is_image_name
+from drift_agent.image.policy import MAX_RULES, STATE_FOLDER, Decision, Policy
 from drift_agent.image.rootfs import RootFiles
 from drift_agent.image.scan import PROGRESS_STEP, Progress, Scan
 from drift_agent.image.semantics import SEMANTICS
 from drift_agent.line_protocol import portable
 from drift_agent.model import Item
+from drift_agent.units import format_bytes
 
 STATE_FILE: Final = f"{STATE_FOLDER}/state.db"
 _SHOWN_UNREADABLE: Final = 5
@@ -47,7 +49,7 @@ def bake(
     text files that every user may read are kept in the folder `content` beside `output`.
 
     Raises:
-        ConfigError: `image` or `version` cannot name an image.
+        ConfigError: `image` or `version` cannot name an image, or `policy` is larger than a manifest can hold.
         IncompleteError: something could not be read, and `allow_unreadable` is not set.
         InputError: the root cannot be opened, holds the state of an agent that ran, or `output` cannot be written.
     """
@@ -57,6 +59,7 @@ def bake(
     _refuse_output(output)
     _refuse_used(root, policy)
     policy = _without_itself(root, policy, output)
+    _refuse_large(policy)
     belonging = _image_mounts(root, policy, image_mounts or {})
     boundaries = frozenset(mounts.foreign(mounts.standing(root, policy), belonging))
     contents = Contents(folder_of(output))
@@ -164,6 +167,16 @@ def _refuse_unreadable(refused: list[str]) -> None:
 def _refuse_output(output: str) -> None:
     if os.path.lexists(output) and not os.path.isfile(output):
         raise InputError(f"{output}: is no regular file: a manifest is written beside it, then renamed; give a file")
+
+
+def _refuse_large(policy: Policy) -> None:
+    """Of a header's bytes half are the policy's, so that whatever else stands there has room too."""
+    size = len(json.dumps(policy.to_header()))
+    if len(policy.rules) > MAX_RULES or size > MAX_HEADER_BYTES // 2:
+        raise ConfigError(
+            f"the policy has {len(policy.rules)} rules of {format_bytes(size)}, and a manifest holds {MAX_RULES} of"
+            f" {format_bytes(MAX_HEADER_BYTES // 2)}: say it with fewer globs, or with shorter reasons"
+        )
 
 
 @contextmanager

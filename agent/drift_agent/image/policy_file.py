@@ -18,6 +18,7 @@ why = "the application opens it after the seal"
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -25,10 +26,11 @@ from importlib import resources
 from typing import Any, Final
 
 from drift_agent.errors import ConfigError
-from drift_agent.files import read_bounded
+from drift_agent.files import parse_toml, read_bounded
 from drift_agent.image.globs import Automaton, expand_braces
 from drift_agent.image.policy import ALL_ATTRIBUTES, BAKED_KINDS, CLASSES, RULE_KINDS, SEVERITIES, Policy, Rule
 from drift_agent.image.semantics import ATTRIBUTES
+from drift_agent.text import cut
 
 PROFILES: Final = ("generic", "debian", "ubuntu", "amazon-linux")
 CLOUD_INIT: Final = "cloud-init"
@@ -40,6 +42,8 @@ STRUCTURAL: Final = (
 )  # fmt: skip
 """What may be compared by record: accounts, and the links that enable units."""
 
+_RULE_HEADER: Final = re.compile(r"\s*\[\[\s*[\"']?rule[\"']?\s*\]\]")
+_SHOWN_PATH: Final = 200
 _RULE_KEYS: Final = ("path", "class", "kind", "attributes", "without", "severity", "why")
 
 
@@ -55,9 +59,9 @@ def load_policy(
         ConfigError: the file cannot be read, or a key, value or pattern is not allowed.
     """
     table, rules = ({}, []) if file is None else _read(file)
-    name = profile or table.get("profile") or "generic"
+    name = table.get("profile", "generic") if profile is None else profile
     if name not in PROFILES:
-        raise ConfigError(f"{file or 'profile'}: there is no profile {name!r}; there are {', '.join(PROFILES)}")
+        raise ConfigError(f"there is no profile {name!r}; there are {', '.join(PROFILES)}")
     packaged = [rule for layer in (*_lineage(name), *layers) for rule in _packaged(layer)]
     return Policy.of([*packaged, *more, *rules], table.get("kinds", BAKED_KINDS), name)
 
@@ -72,26 +76,34 @@ def _packaged(name: str) -> list[Rule]:
 
 
 def _read(file: str) -> tuple[dict[str, Any], list[Rule]]:
-    try:
-        table = tomllib.loads(read_bounded(file, MAX_POLICY_BYTES, ConfigError))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{file}: not TOML: {error}") from None
+    text = read_bounded(file, MAX_POLICY_BYTES, ConfigError)
+    table = parse_toml(text, file)
     for key in table:
         if key not in ("profile", "kinds", "rule"):
             raise ConfigError(f"{file}: {key} is not known; there are profile, kinds and [[rule]]")
     kinds = table.get("kinds", [])
     if not isinstance(kinds, list) or not all(kind in BAKED_KINDS for kind in kinds):
         raise ConfigError(f"{file}: kinds may hold {', '.join(BAKED_KINDS)}")
-    return table, _rules(table, file, os.path.basename(file))
+    if table.get("profile", "generic") not in PROFILES:
+        raise ConfigError(f"{file}: there is no profile {table['profile']!r}; there are {', '.join(PROFILES)}")
+    return table, _rules(table, file, os.path.basename(file), _rule_lines(text))
 
 
-def _rules(table: Mapping[str, Any], source: str, layer: str) -> list[Rule]:
+def _rule_lines(text: str) -> list[int]:
+    """The lines of the `[[rule]]` headers: the parser keeps none."""
+    return [number for number, line in enumerate(text.split("\n"), 1) if _RULE_HEADER.match(line)]
+
+
+def _rules(table: Mapping[str, Any], source: str, layer: str, lines: Sequence[int] = ()) -> list[Rule]:
     entries = table.get("rule", [])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise ConfigError(f"{source}: rule must be an array of tables: [[rule]]")
-    return [
-        rule for number, entry in enumerate(entries, 1) for rule in _parse(entry, f"{source}: rule {number}", layer)
-    ]
+    located = len(lines) == len(entries)  # not where a string holds a header, or the rules are an inline array
+    rules: list[Rule] = []
+    for number, entry in enumerate(entries, 1):
+        place = f"{source}, line {lines[number - 1]}" if located else source
+        rules += _parse(entry, f"{place}: rule {number}", layer)
+    return rules
 
 
 def _parse(entry: Mapping[str, Any], where: str, layer: str) -> list[Rule]:
@@ -130,7 +142,7 @@ def _attributes(entry: Mapping[str, Any], where: str) -> frozenset[str] | None:
         names = entry.get(key)
         if names is None:
             continue
-        if not isinstance(names, list) or not all(name in ALL_ATTRIBUTES for name in names):
+        if not isinstance(names, list) or not all(name in ATTRIBUTES for name in names):
             raise ConfigError(f"{where}: {key} may hold {', '.join(ATTRIBUTES)}")
         return frozenset(names) if key == "attributes" else ALL_ATTRIBUTES.difference(names)
     return None
@@ -148,4 +160,4 @@ def _check_pattern(path: str, kind: str, where: str) -> None:
     try:
         Automaton([[path if kind == "file" else f"/{path}"]])
     except ValueError as error:
-        raise ConfigError(f"{where}: path {path!r} {error}") from None
+        raise ConfigError(f"{where}: path {cut(path, _SHOWN_PATH)!r} {error}") from None

@@ -117,6 +117,15 @@ def test_names_that_cannot_stand_in_a_tag_are_refused(tmp_path: Path, image: str
         bake(str(tmp_path), image, version, POLICY, str(tmp_path / "m"))
 
 
+@pytest.mark.parametrize(("count", "why"), [(10_001, ""), (100, "x" * 30_000)])
+def test_a_policy_that_no_manifest_can_hold_is_refused(tmp_path: Path, count: int, why: str) -> None:
+    """It was baked, and nobody could open the manifest."""
+    policy = Policy.of([Rule(f"/etc/{number}", why=why) for number in range(count)])
+    with pytest.raises(ConfigError, match="fewer globs"):
+        bake(str(make_tree(tmp_path / "r", TREE)), "web", "7", policy, str(tmp_path / "m"))
+    assert not (tmp_path / "m").exists()
+
+
 def test_an_output_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be written"):
         bake(str(make_tree(tmp_path / "r", TREE)), "web", "", POLICY, str(tmp_path / "none" / "m"))

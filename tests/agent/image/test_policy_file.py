@@ -92,6 +92,14 @@ def test_own_rules_stand_behind_the_profile(tmp_path: Path) -> None:
         ('[[rule]]\npath = "/a"\nwhy = 1', "why must be"),
         ('[[rule]]\npath = "/etc/hosts"\nclass = "structural"', "holds no records"),
         ('[[rule]]\npath = "/a"\nglob = 1', "glob is not known"),
+        ('[[rule]]\npath = "/a"\nwithout = [["uid"]]', "without may hold"),
+        ('[[rule]]\npath = "/a"\nattributes = [{uid = 1}]', "attributes may hold"),
+        ("profile = []", r"there is no profile \[\]"),
+        ('profile = ""', "there is no profile ''"),
+        ("kinds = " + "9" * 5000, "too many digits"),
+        ("kinds = " + "[" * 5000 + "]" * 5000, "nested too deep"),
+        ('[[rule]]\npath = "/a"\n\n [[ "rule" ]]  # two\npath = 1', r"policy\.toml, line 4: rule 2: path must be"),
+        ('rule = [{path = "/a"}, {path = 1}]', r"policy\.toml: rule 2: path must be"),
     ],
 )
 def test_a_mistake_names_file_rule_and_what_is_allowed(tmp_path: Path, text: str, message: str) -> None:
