@@ -59,7 +59,7 @@ def load_trusted(folder: str, public_key: str | None = None) -> Mapping[str, Tru
     for path in _manifests(folder):
         with Manifest.open(path) as manifest:
             header = manifest.header
-        signature = _signature(path, public_key)
+            signature = _signature(manifest, public_key)
         trusted = Trusted(
             header.stamp, header.digest, header.policy_digest, signature, volatile_state=header.volatile_state
         )
@@ -77,13 +77,13 @@ def load_trusted(folder: str, public_key: str | None = None) -> Mapping[str, Tru
     return refused | {stamp: trusted for stamp, (_, trusted) in found.items()}
 
 
-def _signature(manifest: str, public_key: str | None) -> Literal["", "good", "missing", "bad"]:
+def _signature(manifest: Manifest, public_key: str | None) -> Literal["", "good", "missing", "bad"]:
     if public_key is None:
         return ""
-    if not os.path.exists(manifest + sign.SUFFIX):
+    if not os.path.exists(manifest.path + sign.SUFFIX):
         return "missing"
     try:
-        sign.verify(manifest, public_key)
+        sign.verify_open(manifest, public_key)
     except IncompleteError:
         return "bad"
     return "good"

@@ -8,6 +8,7 @@ import pytest
 from drift_agent.errors import ConfigError, InputError, ManifestError
 from drift_agent.image import sign
 from drift_agent.image.header import Header
+from drift_agent.image.manifest import Manifest
 from drift_agent.image.policy import Policy
 from drift_collector import images
 from drift_collector.fleet.model import Trusted
@@ -86,6 +87,26 @@ class TestSignatures:
             (folder / name).write_bytes(header("web", "1", OTHER).encode())
         (trusted,) = load_trusted(str(folder), public).values()
         assert (trusted.digest, trusted.signature) == (DIGEST, "good")
+
+    @pytest.mark.parametrize("in_place", [True, False])
+    def test_what_is_verified_is_what_was_read(
+        self, folder: Path, keys: tuple[str, str], monkeypatch: pytest.MonkeyPatch, *, in_place: bool
+    ) -> None:
+        """Who can write to the folder shows one manifest to the reader, and the genuine one to the signature."""
+        manifest, genuine = folder / "web.jsonl", (folder / "web.jsonl").read_bytes()
+        sign.sign(str(manifest), keys[0])
+        manifest.write_bytes(header("web", "1", OTHER).encode())
+        opened = Manifest.open
+
+        def open_then_swap(path: str) -> Manifest:
+            found = opened(path)
+            if not in_place:
+                manifest.unlink()
+            manifest.write_bytes(genuine)
+            return found
+
+        monkeypatch.setattr(Manifest, "open", open_then_swap)
+        assert self.signature(folder, keys[1]) == "bad"
 
     def test_a_malformed_key_is_named(self, folder: Path, keys: tuple[str, str]) -> None:
         sign.sign(str(folder / "web.jsonl"), keys[0])

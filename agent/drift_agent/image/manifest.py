@@ -23,12 +23,13 @@ _STREAM: Final = 256 << 10
 class Manifest:
     """An open manifest. Lines are validated as they are read; use it as a context manager."""
 
-    def __init__(self, path: str, descriptor: int, header: Header, start: int) -> None:
+    def __init__(self, path: str, descriptor: int, header: Header, start: int, head: bytes = b"") -> None:
         self.path = path
         self.header = header
         self._descriptor = descriptor
+        self._head = head
         self._start = start
-        self._end = start + header.length
+        self._end = self._start + header.length
 
     @classmethod
     def open(cls, path: str) -> "Manifest":
@@ -42,9 +43,9 @@ class Manifest:
         except OSError as error:
             raise ManifestError(f"{path}: cannot be read: {error.strerror}; bake one with 'drift image bake'") from None
         try:
-            header, start = _read_header(path, descriptor)
-            _require_length(path, os.fstat(descriptor).st_size, start + header.length)
-            return cls(path, descriptor, header, start)
+            header, head = _read_header(path, descriptor)
+            _require_length(path, os.fstat(descriptor).st_size, len(head) + header.length)
+            return cls(path, descriptor, header, len(head), head)
         except BaseException:
             os.close(descriptor)
             raise
@@ -129,8 +130,20 @@ class Manifest:
         Raises:
             ManifestError: as `blocks`.
         """
-        total = hashlib.sha256()
-        for block in self.blocks(0):
+        return self._digest(b"", self.blocks(0))
+
+    def read_digest(self) -> str:
+        """The same with the header as it was read: what `header` says is part of it, whatever stands there by now.
+
+        Raises:
+            ManifestError: as `blocks`.
+        """
+        return self._digest(self._head, self.blocks())
+
+    @staticmethod
+    def _digest(begin: bytes, blocks: Iterator[bytes]) -> str:
+        total = hashlib.sha256(begin)
+        for block in blocks:
             total.update(block)
         return total.hexdigest()
 
@@ -250,7 +263,7 @@ def _require_length(path: str, size: int, wanted: int) -> None:
         )
 
 
-def _read_header(path: str, descriptor: int) -> tuple[Header, int]:
+def _read_header(path: str, descriptor: int) -> tuple[Header, bytes]:
     raw = b""
     try:
         while (end := raw.find(b"\n")) < 0:
@@ -261,6 +274,6 @@ def _read_header(path: str, descriptor: int) -> tuple[Header, int]:
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read: {error.strerror}") from None
     try:
-        return Header.decode(raw[: end + 1]), end + 1
+        return Header.decode(raw[: end + 1]), raw[: end + 1]
     except ManifestError as error:
         raise ManifestError(f"{path}: line 1: {error}") from None

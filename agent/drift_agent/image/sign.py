@@ -7,12 +7,14 @@ prefix that says what it is, so that a signature made for anything else never fi
 import base64
 import hashlib
 import os
+from collections.abc import Callable
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from drift_agent.errors import IncompleteError, InputError
+from drift_agent.image.manifest import Manifest
 
 SUFFIX: Final = ".sig"
 MAX_KEY_BYTES: Final = 4096
@@ -59,10 +61,22 @@ def verify(manifest: str, public: str) -> str:
         InputError: key, manifest or signature is missing or malformed.
         IncompleteError: the signature does not fit: the manifest was changed, or another key made it.
     """
+    return _verify(manifest, public, lambda: _message(manifest))
+
+
+def verify_open(manifest: Manifest, public: str) -> str:
+    """As `verify`, and the header that was read is part of what the signature fits.
+
+    Whoever can write to its folder may put one manifest there while it is opened and another while it is verified.
+    """
+    return _verify(manifest.path, public, lambda: _CONTEXT + bytes.fromhex(manifest.read_digest()))
+
+
+def _verify(manifest: str, public: str, message: Callable[[], bytes]) -> str:
     raw = _read(public, _PUBLIC, 32)
     signature = _read(manifest + SUFFIX, _SIGNATURE, 64)
     try:
-        Ed25519PublicKey.from_public_bytes(raw).verify(signature, _message(manifest))
+        Ed25519PublicKey.from_public_bytes(raw).verify(signature, message())
     except InvalidSignature:
         raise IncompleteError(
             f"{manifest}: the signature does not fit: the manifest was changed, or {public} is not the key that made it"
