@@ -63,7 +63,8 @@ def run(app: typer.Typer, program: str) -> NoReturn:
         sys.stdout.flush()
     except DriftlineError as error:
         fail(program, str(error), error.exit_code)
-    except BrokenPipeError:  # the reader of our output went away: its right
+    except (BrokenPipeError, SystemExit):  # the reader of our output went away: its right
+        # No command ends the process itself: SystemExit is what click and rich make of a broken pipe, with code 1.
         _silence()
         sys.exit(EXIT_OK)
     except OSError as error:  # a full disk behind standard output; files have sentences of their own

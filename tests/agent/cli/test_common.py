@@ -114,6 +114,18 @@ def test_a_full_disk_behind_standard_output_is_one_sentence() -> None:
     assert (done.returncode, done.stderr) == (1, "drift: standard output: No space left on device\n")
 
 
+@pytest.mark.parametrize("arguments", [["--version"], ["image", "--help"], ["image", "explain", "/etc/passwd"]])
+def test_a_reader_that_goes_away_is_no_failure(arguments: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as pipe:
+        done = subprocess.run(
+            [sys.executable, "-c", "from drift_collector.cli import main; main()", *arguments],
+            stdout=pipe, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("package", ["drift_agent", "drift_collector"])
 def test_ctrl_c_while_a_command_is_still_loading_is_no_traceback(package: str) -> None:
     code = f"""
