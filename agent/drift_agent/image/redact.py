@@ -1,12 +1,16 @@
 """Taking secrets out of text that leaves the host. Pure.
 
-What is taken out: values of names that sound like a secret, PEM blocks, crypt hashes, credentials in URLs and in
-Authorization headers, and words that look random. It errs on the side of taking out too much.
+What is taken out: values of names that sound like a secret, wherever they go on, keys, hashes of passwords, credentials
+in URLs, headers, arguments and files of their own, marked tokens (`secret_patterns`), and words that look random. It
+errs on the side of taking out too much; switches, files and lines that just speak of passwords stay.
 """
 
 import math
 import re
 from typing import Final
+
+from drift_agent.image import secret_patterns as patterns
+from drift_agent.image.secret_blocks import Below
 
 REDACTED: Final = "[redacted]"
 MIN_RANDOM_LENGTH: Final = 20
@@ -16,69 +20,85 @@ MIN_RANDOM_BITS: Final = 3.6
 MIN_RANDOM_DIGITS: Final = 3
 MAX_LINE_CHARACTERS: Final = 500
 
-_NAME: Final = r"""(?<! [\w.\-] ) [\w.\-]* (?:
-    (?: pass | pwd | secret | token | api[_\-.]?key | credential | psk | community ) [\w.\-]*
-    | (?: access | private | auth | sign(?:ing)? | encryption | master | session ) [_\-.]? key [\w.\-]*
-    | (?: root | bind | user | admin | store | [_\-.] ) pw (?! [\w.\-] )
-    ) ["']?"""
-_NAMED: Final = re.compile(rf"(?ix) ( {_NAME} \s* (?: [:=]+ >? | > | \s ) \s* ) (?! \s ) (.+)")
-_OPEN_VALUE: Final = re.compile(rf"(?ix) {_NAME} \s* [:=]+ \s* (?: [|>][+\-\d]* | .* \\ )? $")
-"""A named value that goes on in the lines below, as far as they are indented: a block of YAML, a line that goes on."""
-
-_URL: Final = re.compile(r"((?<![^\s:=\"'(<\[])//[^\s/:@]*:)[^\s/]+(@)")
-_AUTHORIZATION: Final = re.compile(r"(?i)\b((?:bearer|basic|digest|token)\s+)[\w.~+/=-]{6,}")
-_CRYPT: Final = re.compile(
-    r"\{(?:S?SHA\d*|S?MD5|CRYPT|PBKDF2[\w-]*|ARGON2)\}\S+|\$(?:1|2[abxy]?|5|6|7|y|gy|argon2\w*|scrypt|apr1)\$[^\s:]+"
-)
-_KNOWN: Final = re.compile(
-    r"\b(?:(?:AKIA|ASIA)[A-Z0-9]{12,}|gh[opsur]_\w{8,}|glpat-[\w-]{8,}|xox[abprs]-[\w-]{8,}|[rs]k_(?:live|test)_\w+|eyJ[\w.-]{12,})"
-)
+_SHAPES: Final = tuple((pattern, kept.replace("{}", REDACTED)) for pattern, kept in patterns.SHAPES)
 _WORD: Final = re.compile(rf"[A-Za-z0-9+/_=.~-]{{{MIN_RANDOM_LENGTH},}}")
-_PEM_BEGIN: Final = re.compile(r"-----BEGIN [A-Z0-9 ]+-----")
-_PEM_END: Final = re.compile(r"-----END [A-Z0-9 ]+-----")
+_LAST_WORD: Final = re.compile(r"\S{1,100}$")
+_PIECE: Final = re.compile(r"[A-Za-z0-9]+")
+_PLAIN_PIECE: Final = re.compile(r"[A-Za-z]\d{1,3}|\d{1,8}|\d{1,6}[A-Za-z]{1,2}|([A-Za-z]{2,})\d{0,4}")
+_TURN: Final = re.compile(r"(?<=[a-z])[A-Z]|(?<=[A-Za-z])\d|(?<=\d)[A-Za-z]")
+_LEAST_PLAIN: Final = 0.8
+"""The share of a word's letters and digits above which it is made of words and numbers, such as a path."""
 
 
 def redact_line(line: str) -> str:
-    """One line without what looks like a secret, cut at 500 characters."""
+    """One line without what looks like a secret, cut at 500 characters, and there not within a word."""
     if len(line) > MAX_LINE_CHARACTERS:
-        line = line[:MAX_LINE_CHARACTERS] + "…"
-    line = _NAMED.sub(lambda match: match.group(1) + REDACTED, line)
-    line = _URL.sub(rf"\g<1>{REDACTED}\g<2>", line)
-    line = _AUTHORIZATION.sub(lambda match: match.group(1) + REDACTED, line)
-    line = _KNOWN.sub(REDACTED, _CRYPT.sub(REDACTED, line))
+        line = _LAST_WORD.sub("", line[:MAX_LINE_CHARACTERS]) + "…"
+    if patterns.HINT.search(line):
+        line = _without_named(line)
+    for pattern, replacement in _SHAPES:
+        line = pattern.sub(replacement, line)
     return _WORD.sub(lambda match: REDACTED if looks_random(match.group()) else match.group(), line)
 
 
+def _without_named(line: str) -> str:
+    beginning = patterns.HARMLESS_BEGINNING.match(line)
+    kept = beginning.end() if beginning is not None else 0
+    line = line[:kept] + patterns.NAMED.sub(_without_value, line[kept:])
+    if patterns.KUBERNETES_SECRET.search(line):
+        line = patterns.KUBERNETES_ONE_LINE.sub(rf"\1{REDACTED}", line)
+    return line
+
+
+def _without_value(match: re.Match[str]) -> str:
+    if patterns.HARMLESS_VALUE.fullmatch(match["value"]):
+        return match.group()
+    if match["separator"].isspace() and match.string[match.start() - 1 : match.start()] == "/":  # a program, or a file
+        return match["name"] + match["separator"] + patterns.NAMED.sub(_without_value, match["value"])
+    return match["name"] + match["separator"] + REDACTED
+
+
 def redact_blocks(lines: list[str]) -> list[str]:
-    """The lines without what stands within PEM blocks, or below a named value that goes on; as many as before."""
-    inside = False
-    open_at: int | None = None
+    """The lines without what stands within keys, or below the name that it belongs to; as many as before."""
+    below = Below(kubernetes=any(patterns.KUBERNETES_SECRET.search(line[:MAX_LINE_CHARACTERS]) for line in lines))
     done = []
     for line in lines:
-        indent = len(line) - len(line.lstrip())
-        if inside and not _PEM_END.search(line):
-            done.append(REDACTED)
-            continue
-        inside = bool(_PEM_BEGIN.search(line)) and not _PEM_END.search(line)
-        if open_at is not None and (indent > open_at or not line.strip()):
-            done.append(f"{line[:indent]}{REDACTED}" if line.strip() else line)
-            continue
-        open_at = indent if _OPEN_VALUE.search(line[:MAX_LINE_CHARACTERS].rstrip()) else None
-        done.append(line)
+        if below.takes(line[:MAX_LINE_CHARACTERS]):
+            done.append(f"{line[: len(line) - len(line.lstrip())]}{REDACTED}" if line.strip() else line)
+        else:
+            done.append(line)
     return done
 
 
 def holds_key(content: bytes) -> bool:
     """Whether a file holds a private key: such a file is never kept."""
-    return b"PRIVATE KEY" in content or b"PuTTY-User-Key-File" in content
+    return any(mark in content for mark in (b"PRIVATE KEY", b"PuTTY-User-Key-File", b"Static key", b"AGE-SECRET-KEY-"))
 
 
 def looks_random(word: str) -> bool:
-    """Whether a word has letters and digits and so many different ones that no person wrote it."""
-    if sum(map(str.isdigit, word)) < MIN_RANDOM_DIGITS or not any(map(str.isalpha, word)):
+    """Whether a word has letters and digits, or both cases, and so many different ones that no person wrote it."""
+    if _is_composed(word):
+        return False
+    digits = sum(map(str.isdigit, word))
+    mixed = digits and any(map(str.islower, word)) and any(map(str.isupper, word))
+    if mixed and len(_TURN.findall(word)) >= len(word) / 5:
+        return True
+    if digits < MIN_RANDOM_DIGITS or not any(map(str.isalpha, word)):
         return False
     if word.count("/") > len(word) // 8:  # a path
         return False
     counts = [word.count(character) for character in set(word)]
     bits = -sum(count / len(word) * math.log2(count / len(word)) for count in counts)
     return bits >= min(MIN_RANDOM_BITS, 0.8 * math.log2(len(word)))
+
+
+def _is_composed(word: str) -> bool:
+    """Whether nearly all of it are words and numbers with something between them."""
+    pieces = _PIECE.findall(word)
+    plain = sum(len(piece) for piece in pieces if _is_plain(piece))
+    return len(pieces) > 1 and plain >= _LEAST_PLAIN * sum(map(len, pieces))
+
+
+def _is_plain(piece: str) -> bool:
+    match = _PLAIN_PIECE.fullmatch(piece)
+    return match is not None and len(_TURN.findall(match[1] or "")) <= len(piece) / 5
