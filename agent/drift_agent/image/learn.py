@@ -14,6 +14,7 @@ from drift_agent.errors import ConfigError, InputError
 from drift_agent.image.globs import as_glob
 from drift_agent.image.policy import BAKED_KINDS
 from drift_agent.image.semantics import ATTRIBUTES
+from drift_agent.line_protocol import portable
 
 CHECK_SCHEMA: Final = "driftline.check/1"
 MIN_BOOTS: Final = 2
@@ -35,15 +36,24 @@ def learn(documents: Sequence[tuple[str, object]]) -> list[Proposal]:
     """The rules that the documents need, given with the names to call them by.
 
     Raises:
-        ConfigError: fewer than two documents.
-        InputError: a document is no check document.
+        ConfigError: fewer than two documents, or one of them twice.
+        InputError: a document is no check document, or of another image than one before it.
     """
-    if len(documents) < MIN_BOOTS:
+    names = [name for name, _ in documents]
+    if len(set(names)) < MIN_BOOTS:
         raise ConfigError("give the check documents of at least two clean boots: what one boot changed proves nothing")
+    if len(set(names)) < len(names):
+        raise ConfigError("give each check document once: each stands for a boot of its own")
     seen: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for name, document in documents:
-        for change in _changes(name, document):
-            seen.setdefault((change["kind"], _key(change)), []).append(change)
+        for place, change in _changes(name, document).items():
+            known = seen.setdefault(place, [])
+            if known and _is_of_another_image(known[0], change):
+                raise InputError(
+                    f"{name}: was made against another manifest than one before it, as what it expects of"
+                    f" {portable(place[1])} says; give boots of one image"
+                )
+            known.append(change)
     added = {key for (kind, key), changes in seen.items() if kind == "file" and changes[0]["change"] == "added"}
     return [
         _propose(kind, key, changes, len(documents), has_below=_has_below(key, added))
@@ -95,7 +105,7 @@ def _parents(key: str) -> list[str]:
     return ["/" + "/".join(names[: count + 1]) for count in range(len(names))]
 
 
-def _changes(name: str, document: object) -> list[Mapping[str, Any]]:
+def _changes(name: str, document: object) -> dict[tuple[str, str], Mapping[str, Any]]:
     """The changes of a document that no rule covers yet.
 
     Raises:
@@ -108,13 +118,29 @@ def _changes(name: str, document: object) -> list[Mapping[str, Any]]:
     changes = document.get("changes")
     if not isinstance(changes, list) or not all(_is_change(change) for change in changes):
         raise InputError(f"{name}: changes is not the list that {CHECK_SCHEMA} has")
-    return [change for change in changes if change["class"] != "sealed" and change["kind"] in BAKED_KINDS]
+    counted = (change for change in changes if change["class"] != "sealed" and change["kind"] in BAKED_KINDS)
+    return {(change["kind"], _key(change)): change for change in counted}
+
+
+def _is_of_another_image(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether no manifest can be what both expect."""
+    if (one["change"] == "added") != (other["change"] == "added"):
+        return True
+    return any(
+        _expected(one, name) != _expected(other, name) for name in one["attributes"].keys() & other["attributes"].keys()
+    )
+
+
+def _expected(change: Mapping[str, Any], name: str) -> object:
+    values = change["attributes"][name]
+    return values.get("expected") if isinstance(values, Mapping) else None
 
 
 def _is_change(change: object) -> bool:
     return (
         isinstance(change, Mapping)
         and all(isinstance(change.get(name), str) for name in ("kind", "key", "change", "class"))
+        and change["change"] in ("added", "removed", "modified")
         and isinstance(change.get("attributes"), Mapping)
         and (change["kind"] != "file" or change["key"].startswith("/"))
     )

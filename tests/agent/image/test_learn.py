@@ -63,6 +63,36 @@ def test_one_boot_proves_nothing(tmp_path: Path) -> None:
         learn(documents(tmp_path)[:1])
 
 
+def test_a_document_is_one_boot_however_often_it_is_given_or_names_an_item(tmp_path: Path) -> None:
+    one, two = documents(tmp_path)
+    with pytest.raises(ConfigError, match="at least two"):
+        learn([one, one])
+    with pytest.raises(ConfigError, match="each check document once"):
+        learn([one, two, one])
+    change = {"kind": "file", "key": "/a", "change": "added", "class": "frozen", "attributes": {}}
+    twice = {"schema": "driftline.check/1", "changes": [change, change]}
+    (proposal,) = learn([("1", twice), ("2", {"schema": "driftline.check/1", "changes": []})])
+    assert "on 1 of 2" in proposal.why
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"change": "modified", "attributes": {"mode": {"expected": "0600", "actual": "0644"}}},
+        {"change": "added", "attributes": {"mode": {"expected": None, "actual": "0644"}}},
+        {"change": "removed", "attributes": {"mode": {"expected": "0600", "actual": None}}},
+    ],
+)
+def test_boots_of_two_images_teach_nothing(other: dict[str, object]) -> None:
+    def document(change: dict[str, object]) -> dict[str, object]:
+        item = {"kind": "file", "key": "/a\n", "class": "frozen"}
+        return {"schema": "driftline.check/1", "changes": [item | change]}
+
+    first = document({"change": "modified", "attributes": {"mode": {"expected": "0644", "actual": "0755"}}})
+    with pytest.raises(InputError, match=r"^two: .*another manifest.* /a\\n says"):
+        learn([("one", first), ("two", document(other))])
+
+
 @pytest.mark.parametrize(
     "document",
     [None, [], {}, {"schema": "driftline.report/1"}, {"schema": "driftline.check/1"},
