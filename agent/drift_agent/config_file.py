@@ -89,9 +89,15 @@ class _Source:
             elif current == section and index in (None, seen):
                 if re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]", line):
                     return number
-            elif not current and re.match(rf"\s*{re.escape(section)}\s*[=.]", line):
-                return number
+            else:
+                name = section.removeprefix(f"{current}.") if current else section
+                if re.match(rf"\s*[\"']?{re.escape(name)}[\"']?\s*[=.]", line) and current in ("", _parent(section)):
+                    return number
         return section_line
+
+
+def _parent(section: str) -> str:
+    return section.rpartition(".")[0]
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,7 @@ from = "end"
         ('[[outputs]]\nurl = "https://a"\nkey_file = "/k"', "line 3: outputs[0].key_file stands alone"),
         ('[metrics]\nenable = ["nginks"]', "line 2: metrics.enable 'nginks' is no metric; did you mean 'nginx'?"),
         ("[metrics.disk]\nfoo = 1", "line 2: metrics.disk.foo is not a key here"),
-        ("[metrics]\ndisk = 1", "metrics.disk must be a table: write [metrics.disk]"),
+        ("[metrics]\ndisk = 1", "line 2: metrics.disk must be a table: write [metrics.disk]"),
         ('[metrics.dsk]\ninterval = "1s"', "'dsk' is no metric; did you mean 'disk'?"),
         ('[[logs]]\npath = "/x"\njournal = true', "line 3: logs[0].journal stands beside path"),
         ('[[logs]]\npath = "x.log"', "logs[0].path = 'x.log': must be a path that begins with /"),

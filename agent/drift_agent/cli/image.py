@@ -160,7 +160,10 @@ def _built(given: str) -> str:
         raise ConfigError(f"{what}: is no time such as 2026-01-31T12:00:00Z") from None
     if time_.tzinfo is None:
         raise ConfigError(f"--built {given!r}: has no time zone; write 2026-01-31T12:00:00Z")
-    return time_.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    try:
+        return time_.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except OverflowError:
+        raise ConfigError(f"--built {given!r}: is beyond the years that there are in UTC") from None
 
 
 _REDRAW_SECONDS: Final = 0.1

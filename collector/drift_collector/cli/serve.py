@@ -16,6 +16,9 @@ from drift_collector.cli.options import ManifestsOption, PublicKeyOption, trust
 from drift_collector.server.listen import parse_listen
 from drift_collector.store.open import default_database
 
+MOST_RETENTION: Final = 36_525 * 86_400
+"""In s; two of that from now is still a time that an SQLite file can hold in ns."""
+
 DEFAULT_LISTEN: Final = "127.0.0.1:8087"
 DatabaseOption = Annotated[
     str,
@@ -85,6 +88,8 @@ def _duration(option: str, text: str) -> float:
         raise ConfigError(f"{option}: {error}") from None
     if seconds < 60:
         raise ConfigError(f"{option} {text}: must be at least 1m")
+    if seconds > MOST_RETENTION:
+        raise ConfigError(f"{option} {text}: is over a hundred years, more than the store can count; give less")
     return seconds
 
 

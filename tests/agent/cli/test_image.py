@@ -180,6 +180,13 @@ def test_the_time_of_the_build_is_given_and_never_read_from_a_clock(
     assert built() == "1970-01-02T00:00:00Z"
 
 
+@pytest.mark.parametrize("time", ["soon", "2026-01-31", "9999-12-31T23:59:59-23:00", "0001-01-01T00:00:00+23:00"])
+def test_a_time_of_the_build_that_is_none_is_a_mistake(drift: Commands, root: Path, tmp_path: Path, time: str) -> None:
+    ended = drift("image", "bake", "--root", str(root), "--image", "a", "-o", str(tmp_path / "b"), "--built", time)
+    assert ended.code == 64
+    assert ended.err.startswith(f"drift: --built '{time}': ")
+
+
 def test_explain_names_class_rule_layer_and_reason(drift: Commands, manifest: str) -> None:
     ended = drift("image", "explain", "/etc/machine-id", "--profile", "debian")
     assert ended.code == 0

@@ -145,6 +145,7 @@ def test_a_port_in_use_and_a_store_in_use_are_one_sentence_each(tmp_path: Path) 
         (["--listen", "nohost.invalid:8087"], 64, "is no address of this machine"),
         (["--retention", "soon"], 64, "--retention: 'soon' is not a duration"),
         (["--retention", "5s"], 64, "must be at least 1m"),
+        (["--drift-retention", "99999999999999999999d"], 64, "over a hundred years"),
         (["--tls-cert", "FILE"], 64, "go together"),
         (["--tls-cert", "FILE", "--tls-key", "FILE"], 64, "the certificate or its key cannot be used"),
         (["--manifests", "FILE"], None, "FILE"),
