@@ -8,6 +8,7 @@ from drift_agent.errors import ManifestError
 from drift_agent.image.canonical import decode, difference
 from drift_agent.image.content import Contents, folder_of
 from drift_agent.image.manifest import Manifest
+from drift_agent.image.policy import BAKED_KINDS
 from drift_agent.model import Change, ChangeKind, Item
 
 _INFO: Final = "/var/lib/dpkg/info/"
@@ -27,16 +28,23 @@ def delta(before: Manifest, after: Manifest) -> Iterator[Change]:
         if was == now:
             was, now = next(old, None), next(new, None)
         elif was and (not now or was[0] < now[0]):
-            yield _change(after, before.parse(was[1]), None)
+            yield _change(after, _parse(before, was[1]), None)
             was = next(old, None)
         elif now and (not was or now[0] < was[0]):
-            yield _change(after, None, after.parse(now[1]))
+            yield _change(after, None, _parse(after, now[1]))
             now = next(new, None)
         elif was and now:
-            change = _change(after, before.parse(was[1]), after.parse(now[1]))
+            change = _change(after, _parse(before, was[1]), _parse(after, now[1]))
             if change.expected or change.actual:
                 yield change
             was, now = next(old, None), next(new, None)
+
+
+def _parse(manifest: Manifest, line: bytes) -> Item:
+    item = manifest.parse(line)
+    if item.kind not in BAKED_KINDS:  # no policy decides about it
+        raise manifest.fault(0, f"holds a {item.kind}, which no manifest of this version does")
+    return item
 
 
 def require_comparable(before: Manifest, after: Manifest) -> None:
