@@ -1,6 +1,6 @@
-"""Clean first boots come out clean, and what an intruder does does not: on two recorded boots of a Debian 12 image.
+"""Clean first boots come out clean, and what an intruder does does not: on recorded boots of Debian 12 and 13 images.
 
-`tests/fixtures/first-boot-debian-12/` lists what each boot changed; the changes are made again on a small root.
+`tests/fixtures/first-boot-debian-*/` list what each boot changed; the changes are made again on a small root.
 """
 
 import os
@@ -18,8 +18,12 @@ from drift_agent.image.manifest import Manifest
 from drift_agent.image.policy_file import load_policy
 from trees import File, Tree, bake_tree, make_tree
 
-FIXTURES = Path(__file__).parents[2] / "fixtures" / "first-boot-debian-12"
-BOOTS = ("baked-vs-boot-1.txt", "baked-vs-boot-2.txt")
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+BOOTS = (
+    "first-boot-debian-12/baked-vs-boot-1.txt",
+    "first-boot-debian-12/baked-vs-boot-2.txt",
+    "first-boot-debian-13/baked-vs-boot.txt",
+)
 
 PASSWD = "root:x:0:0:root:/root:/bin/bash\ndaemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\n"
 SHADOW = "root:*:19700:0:99999:7:::\ndaemon:*:19700:0:99999:7:::\n"
@@ -56,7 +60,7 @@ IMAGE: Tree = {
     "var": {
         "cache/debconf": dict.fromkeys(("config.dat", "config.dat-old", "templates.dat", "templates.dat-old"), ""),
         "lib": {
-            "chrony": None, "dbus": None, "dhcp": None, "systemd": None,
+            "chrony": None, "dbus": None, "dhcp": None, "nginx": None, "postfix": None, "systemd": None,
             "dpkg": {
                 "status": "Package: login\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n",
                 "info": {"login.postinst": File("#!/bin/sh\n", 0o755)},

@@ -39,6 +39,7 @@ def test_every_packaged_rule_says_why() -> None:
         ("/var/lib/cloud/scripts/per-boot", "ignored"),
         ("/var/lib/dpkg/status", "ignored"),
         ("/var/lib/dpkg/info/ssh.postinst", "frozen"),
+        ("/etc/chrony/chrony.conf.dist", "sealed"),
         ("/var/spool/cron/crontabs/root", "frozen"),
         ("/root/.ssh/authorized_keys", "sealed"),
         ("/root/.bashrc", "frozen"),
@@ -53,6 +54,45 @@ def test_every_packaged_rule_says_why() -> None:
 )
 def test_debian_with_cloud_init_puts_paths_into_their_classes(path: str, path_class: str) -> None:
     assert load_policy(None, "debian", layers=(CLOUD_INIT,)).decide(path).path_class == path_class
+
+
+@pytest.mark.parametrize(
+    ("profile", "path"),
+    [
+        *((profile, path) for profile in PROFILES for path in (
+            "/etc/.updated",
+            "/var/.updated",
+            "/var/lib/amazon/ssm/i-0/document/state/completed/x",
+            "/var/lib/nginx/body/0000000001",
+            "/var/lib/ntpsec/ntp.drift",
+            "/var/lib/postfix/master.lock",
+            "/var/lib/rsyslog/imjournal.state",
+            "/var/lib/systemd/pstore/7000000000000000000/dmesg.txt",
+            "/var/spool/rsyslog/imfile-state:1:2",
+        )),
+        ("debian", "/var/lib/command-not-found/commands.db"),
+        ("debian", "/var/lib/unattended-upgrades/kept-back"),
+        ("ubuntu", "/boot/grub/grubenv"),
+        ("ubuntu", "/var/lib/command-not-found/commands.db"),
+        ("ubuntu", "/var/lib/snapd/state.json"),
+        ("ubuntu", "/var/lib/unattended-upgrades/kept-back"),
+        ("ubuntu", "/var/lib/ubuntu-advantage/apt-esm/var/lib/apt/lists/x"),
+        ("amazon-linux", "/boot/grub2/grubenv"),
+    ],
+)  # fmt: skip
+def test_what_a_sound_machine_goes_on_writing_is_no_drift(profile: str, path: str) -> None:
+    assert load_policy(None, profile).decide(path).path_class == "ignored"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/root/snap/lxd/common",
+        "/var/snap/amazon-ssm-agent/common",
+    ],
+)
+def test_the_snaps_of_an_ubuntu_count_as_they_stand_at_the_seal(path: str) -> None:
+    assert load_policy(None, "ubuntu").decide(path).path_class == "sealed"
 
 
 def test_without_cloud_init_its_files_are_frozen() -> None:
