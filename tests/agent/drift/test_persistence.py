@@ -1,13 +1,13 @@
-"""A hundred and fifty ways to stay on a machine, on a real Debian root: each is seen, and nothing else is reported.
+"""A hundred and eighty ways to stay on a machine, on a real Debian root: each is seen, and nothing else is reported.
 
 `tests/data/persistence.toml` holds a row for each; a row runs in an overlay of its own over the baked root.
 """
 
 import subprocess
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -35,10 +35,20 @@ pytestmark = pytest.mark.slow
 
 @dataclass(frozen=True)
 class Baked:
-    """A Debian root and its manifest under the profile `debian`."""
+    """A Debian root, and its manifests by profile and layers."""
 
     root: Path
-    manifest: Manifest
+    folder: Path
+    manifests: dict[str, Manifest] = field(default_factory=dict)
+
+    def manifest(self, profile: str = "debian", layers: Sequence[str] = ()) -> Manifest:
+        """That of a profile; baked when it is first asked for."""
+        name = "+".join((profile, *layers))
+        if name not in self.manifests:
+            path = str(self.folder / f"{name}.jsonl")
+            bake(str(self.root), "debian", "12", load_policy(None, profile, layers=layers), path)
+            self.manifests[name] = Manifest.open(path)
+        return self.manifests[name]
 
     @contextmanager
     def copy(self, folder: Path) -> Iterator[Path]:
@@ -60,9 +70,10 @@ class Baked:
 def baked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Baked]:
     folder = tmp_path_factory.mktemp("debian")
     root = product.make_debian_root(folder / "root", *PACKAGES)
-    bake(str(root), "debian", "12", load_policy(None, "debian"), str(folder / "manifest.jsonl"))
-    with Manifest.open(str(folder / "manifest.jsonl")) as manifest:
-        yield Baked(root, manifest)
+    found = Baked(root, folder)
+    yield found
+    for manifest in found.manifests.values():
+        manifest.close()
 
 
 def in_words(change: Change) -> str:
@@ -73,21 +84,22 @@ def in_words(change: Change) -> str:
 
 def test_a_root_that_nobody_touched_is_clean(baked: Baked, tmp_path: Path) -> None:
     with baked.copy(tmp_path) as root:
-        result = check_tree(str(root), baked.manifest)
+        result = check_tree(str(root), baked.manifest())
     assert (result.changes, result.unreadable) == ([], [])
-    assert result.observed == baked.manifest.header.digest
+    assert result.observed == baked.manifest().header.digest
 
 
 @pytest.mark.parametrize("technique", TECHNIQUES, ids=[f"{one['id']} {one['name']}" for one in TECHNIQUES])
 def test_a_technique_is_seen_and_nothing_else_is_reported(
     baked: Baked, tmp_path: Path, technique: dict[str, Any]
 ) -> None:
+    manifest = baked.manifest(technique.get("profile", "debian"), technique.get("layers", ()))
     with baked.copy(tmp_path) as root:
         script = ["chroot", str(root), "/bin/sh", "-euc", technique["do"]]
         done = subprocess.run(script, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         try:
-            found = [in_words(change) for change in check_tree(str(root), baked.manifest).changes]
+            found = [in_words(change) for change in check_tree(str(root), manifest).changes]
         finally:
             subprocess.run(["chattr", "-a", str(root / "etc/crontab")], capture_output=True, check=False)
     patterns = technique["reported"]
