@@ -2,18 +2,14 @@
 
 import os
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from drift_agent.cli import image_documents, image_sign, image_text
 from drift_agent.cli.common import EPILOG, make_app, to_json, write_document
+from drift_agent.cli.progress import watched
 from drift_agent.drift.check import check_tree
 from drift_agent.errors import EXIT_HOLD, EXIT_OK, EXIT_RECYCLE, ConfigError, ManifestError
 from drift_agent.image import osrelease
@@ -61,7 +57,7 @@ def bake(
     """Writes the manifest of a root tree: the same tree under the same policy gives the same bytes."""
     layers, accounts = osrelease.layers_of(root), osrelease.account_rules(root)
     rules = load_policy(policy, _profile_of(policy, root) if profile is None else profile, layers=layers, more=accounts)
-    with _progress("baking", None) as progress:
+    with watched("baking", None) as scan:
         header = bake_tree(
             root,
             image,
@@ -70,7 +66,8 @@ def bake(
             output,
             built=_built(built),
             allow_unreadable=allow_unreadable,
-            progress=progress,
+            progress=scan.progress,
+            pace=scan.pace,
             image_mounts=dict(parse_given(text) for text in mount or ()),
             keep_content=content,
         )
@@ -88,8 +85,8 @@ def check(
 ) -> int:
     """Compares a root tree with a manifest: 0 equal, 2 different, 3 where something could not be read."""
     with Manifest.open(manifest) as opened:
-        with _progress("checking", sum(opened.header.counts.values())) as progress:
-            result = check_tree(root, opened, progress=progress)
+        with watched("checking", sum(opened.header.counts.values())) as scan:
+            result = check_tree(root, opened, progress=scan.progress, pace=scan.pace)
         if result.belies(opened.header.digest):
             raise ManifestError(
                 f"{manifest}: its items do not add up to the digest in its header: it was changed after the bake;"
@@ -164,27 +161,3 @@ def _built(given: str) -> str:
         return time_.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     except OverflowError:
         raise ConfigError(f"--built {given!r}: is beyond the years that there are in UTC") from None
-
-
-_REDRAW_SECONDS: Final = 0.1
-
-
-@contextmanager
-def _progress(what: str, total: int | None) -> Iterator[Callable[[int], None] | None]:
-    """A progress bar on standard error where that is a terminal; nothing where it is not."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed} items"))
-    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=total)
-        drawn = 0.0
-
-        def update(count: int) -> None:
-            nonlocal drawn
-            now = time.monotonic()
-            if now - drawn >= _REDRAW_SECONDS:
-                drawn = now
-                bar.update(task, completed=count)
-
-        yield update

@@ -17,6 +17,7 @@ from drift_agent.image.entry import Entry
 from drift_agent.image.facts import FACTS, Context, Fact
 from drift_agent.image.hashing import Hasher
 from drift_agent.image.header import MAX_HEADER_BYTES, Header, is_image_name
+from drift_agent.image.inspect import Pace
 from drift_agent.image.policy import MAX_RULES, STATE_FOLDER, Decision, Policy
 from drift_agent.image.rootfs import RootFiles
 from drift_agent.image.scan import PROGRESS_STEP, Progress, Scan
@@ -39,14 +40,15 @@ def bake(
     built: str | None = None,
     allow_unreadable: bool = False,
     progress: Progress | None = None,
+    pace: Pace | None = None,
     image_mounts: Mapping[str, str] | None = None,
     keep_content: bool = False,
 ) -> Header:
     """Writes the manifest of the tree at `root` to `output`, whole or not at all, and returns its header.
 
     `image_mounts` are mount points that belong to the image besides those of its fstab, with the types of their file
-    systems (or none: empty). With `keep_content`, small
-    text files that every user may read are kept in the folder `content` beside `output`.
+    systems (or none: empty). With `keep_content`, small text files that every user may read are kept in the folder
+    `content` beside `output`. `pace` is told of what is read, in whichever thread; what it raises ends the bake.
 
     Raises:
         ConfigError: `image` or `version` cannot name an image, or `policy` is larger than a manifest can hold.
@@ -65,9 +67,14 @@ def bake(
     contents = Contents(folder_of(output))
     try:
         with (
-            Hasher() as hasher,
+            Hasher(pace=pace) as hasher,
             Scan(
-                root, policy, boundaries=boundaries, hasher=hasher, keep=contents.put if keep_content else None
+                root,
+                policy,
+                boundaries=boundaries,
+                hasher=hasher,
+                keep=contents.put if keep_content else None,
+                pace=pace,
             ) as scan,
             RootFiles(root) as files,
             _body(os.path.dirname(output) or ".", contents if keep_content else None) as body,

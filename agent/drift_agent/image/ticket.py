@@ -36,7 +36,7 @@ class Ticket:
 
     def close(self) -> None:
         """Gives the file back."""
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
-            self.descriptor = -1
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
         self.done = True
