@@ -67,7 +67,7 @@ class State:
     """What is known at one path: the highest rule that matches it, and what its children may become.
 
     `children_alike` says that every path below has this same state. `highest_below` is the highest rule that holds
-    for everything below whatever its name; `reachable` are the rules that some path below could match.
+    for everything below whatever its name.
     """
 
     __slots__ = (
@@ -117,20 +117,25 @@ class State:
 
     def reachable(self) -> set[int]:
         """Every rule that some path below could match."""
-        rules: set[int] = set()
-        seen = set(self._rest)
-        waiting = list(self._rest)
-        for node in self.nodes:
-            waiting.extend(node.literals.values())
-            waiting.extend(node.globs.values())
-        while waiting:
-            node = waiting.pop()
-            rules.add(node.rule)
-            for child in (*node.literals.values(), *node.globs.values(), node.deep):
-                if child is not None and child not in seen:
-                    seen.add(child)
-                    waiting.append(child)
-        return rules
+        return {node.rule for node in self._rest} | _rules_below(self.nodes)
+
+    def named(self) -> set[int]:
+        """Of these, the rules of patterns of which this very path is a part: not those that begin anywhere."""
+        return _rules_below(node for node in self.nodes if not node.loops)
+
+
+def _rules_below(nodes: Iterable[_Node]) -> set[int]:
+    rules: set[int] = set()
+    seen = set(nodes)
+    waiting = list(seen)
+    while waiting:
+        node = waiting.pop()
+        for child in (*node.literals.values(), *node.globs.values(), node.deep):
+            if child is not None and child not in seen:
+                rules.add(child.rule)
+                seen.add(child)
+                waiting.append(child)
+    return rules
 
 
 class Automaton:

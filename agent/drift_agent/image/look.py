@@ -35,12 +35,22 @@ class _SwappedError(Exception):
     """The entry is not any more what the stat before had said."""
 
 
+_DETOUR: Final = Decision(
+    "sealed", severity="high", why="a rule names something below: what is a folder elsewhere leads away from it here"
+)
+
+
 class Ruling(NamedTuple):
-    """What holds where the policy stands: whether something below may be compared, whether files are read."""
+    """What holds where the policy stands: whether something below may be compared, whether files are read.
+
+    `compared` is what holds for what is compared there. Where the path is ignored, and something that a rule names
+    below it is not, that is a link: it leads away from there, and first boot alone may make it.
+    """
 
     decision: Decision
     descends: bool
     reads: bool
+    compared: Decision
 
     @property
     def is_looked_at(self) -> bool:
@@ -87,7 +97,9 @@ class Looker:
         if ruling is None:
             decision = self._policy.decision(state)
             reads = decision.path_class != "ignored" and "sha256" in decision.attributes
-            ruling = self._rulings[state] = Ruling(decision, self._policy.descends(state), reads)
+            descends = self._policy.descends(state)
+            leads_away = decision.path_class == "ignored" and descends and self._policy.names_below(state)
+            ruling = self._rulings[state] = Ruling(decision, descends, reads, _DETOUR if leads_away else decision)
         return ruling
 
     def steps(self, folder: Place, listed: Sequence[tuple[str, bool]]) -> Iterator[Entry | str]:
@@ -136,6 +148,8 @@ class Looker:
                 status = os.stat(name, dir_fd=folder.descriptor, follow_symlinks=False)
                 if stat.S_ISDIR(status.st_mode):
                     return self._at_folder(folder, name, key, ruling, status)
+                if stat.S_ISLNK(status.st_mode):
+                    decision = ruling.compared
                 if decision.path_class == "ignored":
                     return Seen(name, None, stat_key(status))
                 if stat.S_ISREG(status.st_mode):

@@ -145,10 +145,17 @@ class Policy:
 
     def descends(self, state: State) -> bool:
         """Whether something below a folder in this state may be other than ignored."""
-        floor = state.highest_below
-        if self._decisions[floor].path_class != "ignored":
+        if self._decisions[state.highest_below].path_class != "ignored":
             return True
-        return any(rule > floor and self._decisions[rule].path_class != "ignored" for rule in state.reachable())
+        return self._compares_any(state, state.reachable())
+
+    def names_below(self, state: State) -> bool:
+        """Whether a rule names something below that is compared, by a path through here."""
+        return self._compares_any(state, state.named())
+
+    def _compares_any(self, state: State, rules: Iterable[int]) -> bool:
+        floor = state.highest_below
+        return any(rule > floor and self._decisions[rule].path_class != "ignored" for rule in rules)
 
     def seals_account(self, name: str) -> bool:
         """Whether first boot may make this account."""

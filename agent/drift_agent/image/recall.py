@@ -102,7 +102,7 @@ class Recall:
         for number, way, count, lines in stored.parts():
             name = names[number].decode("utf-8", "surrogateescape")
             if way in (SINGLE, SINGLE_DESCEND):
-                yield Entry(folder.path_of(name), self._looker.ruling(folder.state.child(name)).decision, lines)
+                yield Entry(folder.path_of(name), self._looker.ruling(folder.state.child(name)).compared, lines)
             elif lines:
                 yield Run(lines, count)
             if way in ENTERED:
@@ -156,7 +156,7 @@ class Recall:
     def _as_known(self, folder: Place, name: str, way: int, line: bytes) -> Seen:
         entry = None
         if way not in (HIDDEN, HIDDEN_DESCEND):
-            entry = Entry(folder.path_of(name), self._looker.ruling(folder.state.child(name)).decision, line)
+            entry = Entry(folder.path_of(name), self._looker.ruling(folder.state.child(name)).compared, line)
         return Seen(name, entry, NO_STAT, way in ENTERED)
 
     def _looked_at(self, folder: Place, listed: list[tuple[str, bool]]) -> list[tuple[str, bool]]:

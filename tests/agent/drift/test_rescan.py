@@ -14,7 +14,12 @@ from drift_agent.image.hash_worker import RECORD
 from drift_agent.image.policy import Policy, Rule
 from trees import Tree, bake_tree, make_tree
 
-POLICY = Policy.of([Rule("/s*", "sealed"), Rule("/i/***", "ignored"), Rule("/i/keep"), Rule("/d/s/**", "sealed")])
+POLICY = Policy.of(
+    [
+        Rule("/s*", "sealed"), Rule("/i/***", "ignored"), Rule("/i/keep"), Rule("/d/s/**", "sealed"),
+        Rule("/i/state/keep"),
+    ]
+)  # fmt: skip
 TREE: Tree = {
     "a": "1", "b": {"x": "2", "y": "3"}, "c": None, "d": {"e": {"f": "4"}, "s": {"t": "5"}}, "s1": "6",
     "i": {"drop": "7", "keep": "8"}, "z": "9",
@@ -47,6 +52,8 @@ EDITS: list[Edit] = [
     lambda root: (root / "d/e/g").write_text("4"),
     lambda root: (root / "d/e/f").rename(root / "d/e/g"),
     lambda root: set_back(root / "d/e", root / "d/e/f"),
+    lambda root: (root / "i/state").symlink_to("/tmp") if not os.path.lexists(root / "i/state") else None,
+    lambda root: (root / "i/state").unlink(missing_ok=True),
     lambda root: (
         (root / "i/more/keep").write_text("not kept") if (root / "i/more").is_dir() else (root / "i/more").mkdir()
     ),

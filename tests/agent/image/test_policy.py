@@ -42,6 +42,16 @@ def test_the_products_own_files_are_left_out_whatever_the_rules_say() -> None:
     assert policy.decide("/usr/lib/driftline/other").path_class == "frozen"
 
 
+def test_below_which_paths_something_is_named_and_not_only_found_anywhere() -> None:
+    policy = Policy.of(
+        [Rule("/v/***", "ignored"), Rule("/v/a/b/keep"), Rule("/v/c/*/keep"), Rule("/v/d/**/keep"), Rule("/**/any")]
+    )
+    named = ("/", "/v", "/v/a", "/v/a/b", "/v/c", "/v/c/x", "/v/d")
+    for path in (*named, "/v/a/b/keep", "/v/a/x", "/v/c/x/y", "/v/d/x", "/v/e", "/w"):
+        assert policy.names_below(policy.state(path)) == (path in named), path
+        assert policy.descends(policy.state(path)), "there may be one called any"
+
+
 def test_a_policy_survives_the_header_with_its_digest() -> None:
     policy = Policy.of(
         [

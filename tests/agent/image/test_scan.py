@@ -112,6 +112,18 @@ def test_what_is_ignored_is_neither_seen_nor_descended_into(seen: See, tmp_path:
     assert keys == {"/", "/etc", "/var", "/var/lib/x/keep"}
 
 
+def test_a_link_in_the_place_of_an_ignored_folder_that_leads_to_what_is_named_is_sealed(
+    seen: See, tmp_path: Path
+) -> None:
+    make_tree(tmp_path, {"var": {"x": Link("/tmp"), "y": Link("/tmp"), "z": {"keep": "1"}, "any": "2"}})
+    rules = [Rule("/var/**", "ignored"), Rule("/var/{x,z}/keep"), Rule("/**/any")]
+    entries = seen(tmp_path, *rules)
+    assert {key: entry.decision.path_class for key, entry in entries.items()} == {
+        "/": "frozen", "/var": "frozen", "/var/any": "frozen", "/var/x": "sealed", "/var/z/keep": "frozen",
+    }  # fmt: skip
+    assert decode(entries["/var/x"].line).attributes["target"] == "/tmp"
+
+
 def test_attributes_that_a_rule_leaves_out_are_not_in_the_line(seen: See, tmp_path: Path) -> None:
     make_tree(tmp_path, {"swap": "x", "dir": None})
     entries = seen(
