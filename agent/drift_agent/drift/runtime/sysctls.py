@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from drift_agent.drift.runtime.fact import Fact, Observation, is_container, read_text
@@ -20,41 +21,51 @@ _HEX: Final = re.compile(r"0[xX][0-9a-fA-F]{1,16}")
 _OCTAL: Final = re.compile(r"0[0-7]{1,21}")
 
 
-def gather(manifest: Manifest, proc: str) -> Observation | None:
-    """Every baked parameter that is set otherwise; one that this kernel does not have is none, nor one without a value.
+PROGRAMS: Final = ("kernel.core_pattern", "kernel.hotplug", "kernel.modprobe", "kernel.poweroff_cmd")
+"""What the kernel runs as root, by path: where the image does not configure it, what stood at the seal."""
 
-    None where the image configures none, and in a container, whose kernel is set by its host.
+
+def gather(manifest: Manifest, proc: str) -> Observation | None:
+    """Every baked parameter that is set otherwise, and the `PROGRAMS` that the image leaves to first boot.
+
+    One that this kernel does not have is none, nor one without a value. None where none of them is there, and in a
+    container, whose kernel is set by its host.
     """
     if is_container():
         return None
-    changes, unreadable, found = [], [], False
+    wanted = dict(_baked(manifest))
+    running, unreadable = _running([*wanted, *(name for name in PROGRAMS if name not in wanted)], proc)
+    changes = []
+    for name, actual in running.items():
+        if name not in wanted:
+            changes.append(Change(KIND, name, "added", "sealed", "high", {}, {"value": actual}))
+        elif actual != _normal(wanted[name]):
+            difference = {"value": wanted[name]}, {"value": actual}
+            changes.append(Change(KIND, name, "modified", UNRULED.path_class, UNRULED.severity, *difference))
+    return Observation(changes, unreadable) if wanted or running else None
+
+
+def _baked(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """Names and values that can be asked for."""
     for item in manifest.of_kind("sysctl"):
-        wanted = item.attributes.get("value")
-        if not isinstance(wanted, str) or not _NAME.fullmatch(item.key) or ".." in item.key:
-            continue
-        found = True
-        path = _path(proc, item.key)
+        value = item.attributes.get("value")
+        if isinstance(value, str) and _NAME.fullmatch(item.key) and ".." not in item.key:
+            yield item.key, value
+
+
+def _running(names: Iterable[str], proc: str) -> tuple[dict[str, str], list[Unreadable]]:
+    """The values of those that there are."""
+    running, unreadable = {}, []
+    for name in names:
+        path = _path(proc, name)
         try:
-            actual = _normal(read_text(path, 64 << 10))
+            running[name] = _normal(read_text(path, 64 << 10))
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
             if not _is_only_written(path):
-                unreadable.append(Unreadable(KIND, item.key, error.strerror or "cannot be read"))
-            continue
-        if actual != _normal(wanted):
-            changes.append(
-                Change(
-                    KIND,
-                    item.key,
-                    "modified",
-                    UNRULED.path_class,
-                    UNRULED.severity,
-                    {"value": wanted},
-                    {"value": actual},
-                )
-            )
-    return Observation(changes, unreadable) if found else None
+                unreadable.append(Unreadable(KIND, name, error.strerror or "cannot be read"))
+    return running, unreadable
 
 
 def _is_only_written(path: str) -> bool:

@@ -57,6 +57,19 @@ def test_a_containers_kernel_is_set_by_its_host(proc: Path, monkeypatch: pytest.
     assert sysctls.gather(Baked({"net.ipv4.ip_forward": "0"}), str(proc)) is None  # type: ignore[arg-type]
 
 
+def test_what_the_kernel_runs_is_sealed_where_the_image_leaves_it_open(proc: Path) -> None:
+    (proc / "sys/kernel").mkdir()
+    (proc / "sys/kernel/core_pattern").write_text("|/usr/bin/collect %p\n")
+    (proc / "sys/kernel/modprobe").write_text("/sbin/modprobe\n")
+    observed = sysctls.gather(Baked({"kernel.modprobe": "/usr/sbin/modprobe"}), str(proc))  # type: ignore[arg-type]
+    assert observed is not None
+    assert {change.key: (change.change, change.path_class) for change in observed.changes} == {
+        "kernel.core_pattern": ("added", "sealed"),
+        "kernel.modprobe": ("modified", "frozen"),
+    }
+    assert observed.changes[1].actual == {"value": "|/usr/bin/collect %p"}
+
+
 def test_an_image_that_configures_none_says_nothing(proc: Path) -> None:
     assert sysctls.gather(Baked({}), str(proc)) is None  # type: ignore[arg-type]
 
@@ -70,8 +83,8 @@ def test_what_nobody_may_read_has_no_value_and_what_others_may_is_unreadable(
     (proc / "sys/net/ipv4/route/flush").touch()
     (proc / "sys/net/ipv4/route/flush").chmod(mode)
 
-    def refuse(*_: object) -> str:
-        raise PermissionError(13, "Permission denied")
+    def refuse(path: str, _: int) -> str:
+        raise PermissionError(13, "Permission denied") if path.endswith("flush") else FileNotFoundError
 
     monkeypatch.setattr(sysctls, "read_text", refuse)
     observed = sysctls.gather(Baked({"net.ipv4.route.flush": "1"}), str(proc))  # type: ignore[arg-type]
