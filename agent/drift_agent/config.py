@@ -185,7 +185,11 @@ class ImageOptions:
     rehash_interval: float = option(
         86400.0, _duration("1s", "366d"), "how often unchanged files are hashed again all the same"
     )
-    settle: float = option(600.0, _duration("100ms", "1h"), "how long the seal waits for cloud-init; at most 1h")
+    settle: float = option(
+        600.0,
+        _duration("100ms", "1h"),
+        "how long the seal waits for cloud-init, and for what cannot be read yet; at most 1h",
+    )
     watch: bool = option(True, as_boolean, "watch for changes between scans")
     files_per_second: int = option(0, as_rate, "limit of a scan; 0 is unlimited")
     bytes_per_second: int = option(0, as_size, "limit of a scan's hashing; 0 is unlimited")
