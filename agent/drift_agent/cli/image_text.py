@@ -10,7 +10,7 @@ from drift_agent.image.delta import Group
 from drift_agent.image.globs import NO_RULE
 from drift_agent.image.header import Header
 from drift_agent.image.learn import CHECK_SCHEMA
-from drift_agent.image.policy import ALL_ATTRIBUTES, Policy
+from drift_agent.image.policy import ALL_ATTRIBUTES, DETOUR, Policy
 from drift_agent.image.semantics import ATTRIBUTES
 from drift_agent.model import Change, Unreadable
 from drift_agent.text import cut, shown
@@ -87,6 +87,8 @@ def explained(key: str, policy: Policy, kind: str = "file") -> str:
             f"  rule {decision.rule + 1} of {len(policy.rules)}, from {rule.layer or 'the policy'}: {rule.path}"
         )
     lines.append(f"  {decision.why}" if decision.why else "  the rule gives no reason")
+    if kind == "file" and policy.of_link(policy.state(key)) is DETOUR:
+        lines.append(f"  a link there is {DETOUR.path_class}, severity {DETOUR.severity}: rules name something below")
     return "\n".join(lines) + "\n"
 
 

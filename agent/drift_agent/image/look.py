@@ -35,16 +35,10 @@ class _SwappedError(Exception):
     """The entry is not any more what the stat before had said."""
 
 
-_DETOUR: Final = Decision(
-    "sealed", severity="high", why="a rule names something below: what is a folder elsewhere leads away from it here"
-)
-
-
 class Ruling(NamedTuple):
     """What holds where the policy stands: whether something below may be compared, whether files are read.
 
-    `compared` is what holds for what is compared there. Where the path is ignored, and something that a rule names
-    below it is not, that is a link: it leads away from there, and first boot alone may make it.
+    `compared` is what holds for what is compared there; where the path is ignored that can only be a link.
     """
 
     decision: Decision
@@ -97,9 +91,8 @@ class Looker:
         if ruling is None:
             decision = self._policy.decision(state)
             reads = decision.path_class != "ignored" and "sha256" in decision.attributes
-            descends = self._policy.descends(state)
-            leads_away = decision.path_class == "ignored" and descends and self._policy.names_below(state)
-            ruling = self._rulings[state] = Ruling(decision, descends, reads, _DETOUR if leads_away else decision)
+            descends, compared = self._policy.descends(state), self._policy.of_link(state)
+            ruling = self._rulings[state] = Ruling(decision, descends, reads, compared)
         return ruling
 
     def steps(self, folder: Place, listed: Sequence[tuple[str, bool]]) -> Iterator[Entry | str]:

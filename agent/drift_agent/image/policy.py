@@ -72,6 +72,11 @@ class Decision:
 
 DEFAULT_DECISION: Final = Decision()
 
+DETOUR: Final = Decision(
+    "sealed", severity="high", why="rules name something below: a link in the folder's place leads away from it"
+)
+"""What holds for a link where the path is ignored, and something below it is not. First boot may make it."""
+
 LEFT_OUT: Final = tuple(
     Rule(path, "ignored", why=why, layer="driftline")
     for path, why in (
@@ -149,9 +154,12 @@ class Policy:
             return True
         return self._compares_any(state, state.reachable())
 
-    def names_below(self, state: State) -> bool:
-        """Whether a rule names something below that is compared, by a path through here."""
-        return self._compares_any(state, state.named())
+    def of_link(self, state: State) -> Decision:
+        """What holds where the automaton is in this state and a link stands there."""
+        decision = self.decision(state)
+        if decision.path_class == "ignored" and self._compares_any(state, state.named()):
+            return DETOUR
+        return decision
 
     def _compares_any(self, state: State, rules: Iterable[int]) -> bool:
         floor = state.highest_below

@@ -198,6 +198,12 @@ def test_explain_names_class_rule_layer_and_reason(drift: Commands, manifest: st
     assert "frozen" in drift("image", "explain", "/etc/fstab", "--profile", "debian", "--no-cloud-init").out
 
 
+def test_explain_says_where_a_link_would_lead_away_from_what_is_named(drift: Commands) -> None:
+    assert "a link there is sealed" in drift("image", "explain", "/var/lib/kubelet", "--profile", "debian").out
+    for other in ("/var/lib/docker", "/var/lib/kubelet/config.yaml", "/etc"):
+        assert "a link there" not in drift("image", "explain", other, "--profile", "debian").out
+
+
 def test_explain_tells_of_items_that_are_no_files_too(drift: Commands, tmp_path: Path) -> None:
     rules = '[[rule]]\nkind = "socket"\npath = "tcp *:8443"\nclass = "ignored"\nwhy = "ours"\n'
     (tmp_path / "policy.toml").write_text(f'kinds = ["file", "service"]\n{rules}')
