@@ -131,10 +131,11 @@ def _rules_below(nodes: Iterable[_Node]) -> set[int]:
     while waiting:
         node = waiting.pop()
         for child in (*node.literals.values(), *node.globs.values(), node.deep):
-            if child is not None and child not in seen:
+            if child is not None:
                 rules.add(child.rule)
-                seen.add(child)
-                waiting.append(child)
+                if child not in seen:
+                    seen.add(child)
+                    waiting.append(child)
     return rules
 
 
