@@ -12,6 +12,7 @@ from drift_agent.drift.check import check_tree
 from drift_agent.image import batches, hash_worker, inspect, mounts, recall
 from drift_agent.image.hash_worker import RECORD
 from drift_agent.image.policy import Policy, Rule
+from drift_agent.image.stat_record import stat_key
 from trees import Tree, bake_tree, make_tree
 
 POLICY = Policy.of(
@@ -141,12 +142,12 @@ def test_an_unchanged_tree_is_neither_listed_nor_read_again(tmp_path: Path, monk
         (root / "s1").write_text("sealed, and differs from the image ever after")
         check_tree(str(root), manifest, cache=cache)
         work.begin()
-        written = os.stat(cache)
+        written = stat_key(os.stat(cache))
         result = check_tree(str(root), manifest, cache=cache)
         assert [change.key for change in result.changes] == ["/s1"]
         assert result.observed == manifest.header.digest
         assert (work.contents, work.listed) == ([], 0)
-        assert os.stat(cache) == written
+        assert stat_key(os.stat(cache)) == written
         (root / "b/x").write_text("new")
         assert [change.key for change in check_tree(str(root), manifest, cache=cache).changes] == ["/b/x", "/s1"]
         assert len(work.contents) == 1
