@@ -16,8 +16,9 @@ from drift_agent.drift.state import Memory, StateStore
 from drift_agent.drift.state_record import Delta
 from drift_agent.model import Change, ChangeKind, Key, Unreadable
 
-_ALLOWED: Final = frozenset({("socket", "removed"), ("manifest", "added")})
-"""What may differ from the seal: a service may stop; and a seal of older versions does not hold the manifest."""
+_ALLOWED: Final = frozenset({("socket", "removed"), ("running_sysctl", "removed"), ("manifest", "added")})
+"""What may differ from the seal: a service may stop, or not have started yet, and so not have set what the kernel runs;
+and a seal of older versions does not hold the manifest."""
 
 
 def _is_allowed(change: Change) -> bool:

@@ -15,6 +15,7 @@ from drift_agent.model import Change, ChangeKind, Unreadable
 from looks import modified
 
 KEY = Change("file", "/etc/ssh/key", "added", "sealed", actual={"sha256": "first"})
+CORE = Change("running_sysctl", "kernel.core_pattern", "added", "sealed", actual={"value": "|/usr/bin/collect"})
 SOCKET = Change("socket", "tcp 0.0.0.0:22", "added", "sealed", actual={"uid": 0})
 SHARED = replace(SOCKET, actual={"owners": "0 / 101 other.service"})
 EVE = Change("login", "eve@tty1", "added")
@@ -187,6 +188,9 @@ def test_the_seal_is_made_once_of_the_sealed_class_and_said(desk: Desk) -> None:
         ([], [SOCKET], {SOCKET.key}),
         ([SHARED], [SOCKET], set()),
         ([SOCKET], [SHARED], {SOCKET.key}),
+        ([CORE], [], set()),
+        ([CORE], [replace(CORE, actual={"value": "|/tmp/x"})], {CORE.key}),
+        ([], [CORE], {CORE.key}),
         ([], [Change("manifest", "/m", "added", "sealed", actual={"sha256": "aa"})], set()),
         ([replace(KEY, kind="manifest")], [], {KEY.key}),
     ],
@@ -195,6 +199,9 @@ def test_the_seal_is_made_once_of_the_sealed_class_and_said(desk: Desk) -> None:
         "a service starts",
         "one of two stops",
         "another joins one",
+        "a service has not yet said what the kernel runs",
+        "the kernel runs another program",
+        "the kernel runs a program",
         "a seal of an older version",
         "the manifest goes",
     ],

@@ -21,8 +21,14 @@ _HEX: Final = re.compile(r"0[xX][0-9a-fA-F]{1,16}")
 _OCTAL: Final = re.compile(r"0[0-7]{1,21}")
 
 
-PROGRAMS: Final = ("kernel.core_pattern", "kernel.hotplug", "kernel.modprobe", "kernel.poweroff_cmd")
-"""What the kernel runs as root, by path: where the image does not configure it, what stood at the seal."""
+PROGRAMS: Final = {
+    "kernel.core_pattern": ("core",),
+    "kernel.hotplug": ("", "/sbin/hotplug"),
+    "kernel.modprobe": ("/sbin/modprobe", "/usr/sbin/modprobe"),
+    "kernel.poweroff_cmd": ("/sbin/poweroff",),
+}
+"""What the kernel runs as root, by path: where the image does not configure it, what stood at the seal. Behind each are
+the kernel's own values, which stand after a boot until a service sets another: with one of them it is not there."""
 
 
 def gather(manifest: Manifest, proc: str) -> Observation | None:
@@ -38,7 +44,8 @@ def gather(manifest: Manifest, proc: str) -> Observation | None:
     changes = []
     for name, actual in running.items():
         if name not in wanted:
-            changes.append(Change(KIND, name, "added", "sealed", "high", {}, {"value": actual}))
+            if actual not in PROGRAMS[name]:
+                changes.append(Change(KIND, name, "added", "sealed", "high", {}, {"value": actual}))
         elif actual != _normal(wanted[name]):
             difference = {"value": wanted[name]}, {"value": actual}
             changes.append(Change(KIND, name, "modified", UNRULED.path_class, UNRULED.severity, *difference))

@@ -61,6 +61,7 @@ def test_what_the_kernel_runs_is_sealed_where_the_image_leaves_it_open(proc: Pat
     (proc / "sys/kernel").mkdir()
     (proc / "sys/kernel/core_pattern").write_text("|/usr/bin/collect %p\n")
     (proc / "sys/kernel/modprobe").write_text("/sbin/modprobe\n")
+    (proc / "sys/kernel/poweroff_cmd").write_text("/sbin/poweroff\n")
     observed = sysctls.gather(Baked({"kernel.modprobe": "/usr/sbin/modprobe"}), str(proc))  # type: ignore[arg-type]
     assert observed is not None
     assert {change.key: (change.change, change.path_class) for change in observed.changes} == {
@@ -68,6 +69,7 @@ def test_what_the_kernel_runs_is_sealed_where_the_image_leaves_it_open(proc: Pat
         "kernel.modprobe": ("modified", "frozen"),
     }
     assert observed.changes[1].actual == {"value": "|/usr/bin/collect %p"}
+    assert "kernel.poweroff_cmd" not in {change.key for change in observed.changes}, "that is the kernel's own value"
 
 
 def test_an_image_that_configures_none_says_nothing(proc: Path) -> None:
