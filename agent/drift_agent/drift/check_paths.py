@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from drift_agent.drift.check import require_semantics
-from drift_agent.drift.check_result import CheckResult, Scope, is_within
+from drift_agent.drift.check_result import CheckResult, Scope
 from drift_agent.drift.compare import Comparer
 from drift_agent.drift.content_diff import with_diffs
 from drift_agent.drift.expected import Expected
@@ -15,6 +15,7 @@ from drift_agent.image.canonical import key_order
 from drift_agent.image.facts import FACTS, Context, Fact
 from drift_agent.image.inspect import PostponedError
 from drift_agent.image.manifest import Manifest
+from drift_agent.image.paths import is_within
 from drift_agent.image.policy import Policy
 from drift_agent.image.rootfs import RootFiles
 from drift_agent.image.scan import Scan

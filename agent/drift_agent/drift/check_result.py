@@ -3,12 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from drift_agent.image.paths import is_within
 from drift_agent.model import Change, ChangeKind, Key, Unreadable
-
-
-def is_within(key: str, tree: str) -> bool:
-    """Whether a path is the folder `tree`, or below it."""
-    return key == tree or key.startswith(tree.rstrip("/") + "/")
 
 
 @dataclass(frozen=True, slots=True)

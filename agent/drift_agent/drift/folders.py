@@ -12,6 +12,8 @@ from typing import Final
 from watchdog.observers.inotify_c import InotifyConstants as In
 from watchdog.observers.inotify_c import inotify_add_watch, inotify_rm_watch
 
+from drift_agent.image.paths import folders_above
+
 MASK: Final = (
     In.IN_MODIFY
     | In.IN_ATTRIB
@@ -72,7 +74,7 @@ class Folders:
         """`root` is an absolute path without links; empty for `/`."""
         self._root = root
         self._watched = frozenset(watched)
-        self._leading = frozenset(top for path in watched for top in _ancestors(path))
+        self._leading = frozenset(top for path in watched for top in folders_above(path))
         self._ignored = ignored
         self._by_wd: dict[int, Folder] = {}
         self._queue = -1
@@ -185,9 +187,3 @@ class Folders:
                 del self._by_wd[folder.wd]
                 inotify_rm_watch(self._queue, folder.wd)
             folder.wd = -1
-
-
-def _ancestors(path: str) -> list[str]:
-    """Every folder above `path`, without `/`."""
-    parts = path.strip("/").split("/")
-    return ["/" + "/".join(parts[:count]) for count in range(1, len(parts))]

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from drift_agent.drift import seal
-from drift_agent.drift.check_result import is_within
 from drift_agent.drift.ledger import Ledger, advance, is_empty
 from drift_agent.drift.runtime.sockets import is_fewer
 from drift_agent.drift.state import Memory, StateStore
 from drift_agent.drift.state_record import Delta
+from drift_agent.image.paths import is_within
 from drift_agent.model import Change, ChangeKind, Key, Unreadable
 
 _ALLOWED: Final = frozenset({("socket", "removed"), ("running_sysctl", "removed"), ("manifest", "added")})

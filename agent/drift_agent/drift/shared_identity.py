@@ -6,6 +6,7 @@ from collections.abc import Set as AbstractSet
 from typing import Final
 
 from drift_agent.image.manifest import Manifest
+from drift_agent.image.paths import folders_above
 from drift_agent.model import Change
 
 KIND: Final = "identity"
@@ -27,21 +28,11 @@ def shared_identities(manifest: Manifest, differing: AbstractSet[str]) -> list[C
         folder = pattern.rpartition("/")[0]
         for line in manifest.lines_below(folder) if "*" in pattern else [manifest.line("file", pattern)]:
             item = manifest.parse(line) if line else None
-            if (
-                item is None
-                or not fnmatch.fnmatchcase(item.key, pattern)
-                or not differing.isdisjoint(_upwards(item.key))
-            ):
+            if item is None or not fnmatch.fnmatchcase(item.key, pattern):
                 continue
-            digest = item.attributes.get("sha256")
+            is_as_baked = differing.isdisjoint([item.key, *folders_above(item.key)])
             sealed = manifest.header.policy.decide(item.key).path_class == "sealed"
-            unseen = not differing.isdisjoint(_upwards(item.key))
-            if sealed and not unseen and digest is not None and digest not in _PLACEHOLDERS:
+            digest = item.attributes.get("sha256")
+            if is_as_baked and sealed and digest is not None and digest not in _PLACEHOLDERS:
                 found.append(Change(KIND, item.key, "modified", "sealed", "high", {"baked": False}, {"baked": True}))
     return found
-
-
-def _upwards(path: str) -> list[str]:
-    """A path and every folder above it."""
-    parts = path.split("/")
-    return ["/".join(parts[:count]) for count in range(2, len(parts) + 1)]

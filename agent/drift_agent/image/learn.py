@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from drift_agent.errors import ConfigError, InputError
 from drift_agent.image.globs import as_glob
+from drift_agent.image.paths import folders_above
 from drift_agent.image.policy import BAKED_KINDS
 from drift_agent.image.semantics import ATTRIBUTES
 from drift_agent.line_protocol import portable
@@ -19,7 +20,7 @@ from drift_agent.line_protocol import portable
 CHECK_SCHEMA: Final = "driftline.check/1"
 MIN_BOOTS: Final = 2
 
-_CLASS_OF_NONE: Final = "sealed"
+_PROPOSED_CLASS: Final = "sealed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def learn(documents: Sequence[tuple[str, object]]) -> list[Proposal]:
     return [
         _propose(kind, key, changes, len(documents), has_below=_has_below(key, added))
         for (kind, key), changes in sorted(seen.items())
-        if not (kind == "file" and any(parent in added for parent in _parents(key)))
+        if not (kind == "file" and any(folder in added for folder in folders_above(key)))
     ]
 
 
@@ -73,7 +74,7 @@ def to_toml(proposals: Sequence[Proposal]) -> str:
         if proposal.without:
             lines.append(f"without = {json.dumps(list(proposal.without))}")
         else:
-            lines.append(f'class = "{_CLASS_OF_NONE}"')
+            lines.append(f'class = "{_PROPOSED_CLASS}"')
         lines.append(f"why = {json.dumps(proposal.why)}")
     return "\n".join(lines) + "\n"
 
@@ -98,11 +99,6 @@ def _propose(kind: str, key: str, changes: Sequence[Mapping[str, Any]], boots: i
 
 def _has_below(key: str, added: set[str]) -> bool:
     return any(other.startswith(f"{key}/") for other in added) if key in added else False
-
-
-def _parents(key: str) -> list[str]:
-    names = key.split("/")[1:-1]
-    return ["/" + "/".join(names[: count + 1]) for count in range(len(names))]
 
 
 def _changes(name: str, document: object) -> dict[tuple[str, str], Mapping[str, Any]]:

@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterator
 from typing import Final
 
 from drift_agent.image.manifest import Manifest
+from drift_agent.image.paths import folders_above
 from drift_agent.image.policy import Policy
 from drift_agent.model import Item
 
@@ -79,20 +80,13 @@ def _line(item: Item, policy: Policy) -> str:
 
 def _parents(key: str, above: list[str]) -> Generator[str, None, list[str]]:
     """Lines of the folders above `key` that are no items themselves; returns the folders that stand above it now."""
-    wanted = _folders_above(key)
+    wanted = [] if key == "/" else ["/", *folders_above(key)]
     kept = [folder for folder in above if folder in wanted]
     for folder in wanted:
         if folder not in kept:
             yield f"{escaped(folder)} type=dir\n"
             kept.append(folder)
     return kept
-
-
-def _folders_above(key: str) -> list[str]:
-    if key == "/":
-        return []
-    names = key.split("/")[1:-1]
-    return ["/", *("/" + "/".join(names[: count + 1]) for count in range(len(names)))]
 
 
 def _ignored_folders(policy: Policy) -> dict[str, list[str]]:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from drift_agent.drift import seal
-from drift_agent.drift.check_result import is_within
 from drift_agent.drift.knowledge import Knowledge, Look
 from drift_agent.drift.state import StateStore
+from drift_agent.image.paths import is_within
 from drift_agent.model import Change, ChangeKind, Unreadable
 from looks import modified
 
