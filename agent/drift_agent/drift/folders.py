@@ -82,9 +82,6 @@ class Folders:
         self.failure = ""
         """Why a folder that should be watched is not, since `arm_all`; empty while all are."""
 
-    def __len__(self) -> int:
-        return len(self._by_wd)
-
     def by_watch(self, wd: int) -> Folder | None:
         """The folder of a watch; None for one that was let go."""
         return self._by_wd.get(wd)

@@ -53,11 +53,6 @@ class InotifyWatcher:
         """Why changes may be found by the rescan alone; empty while every hint is to be had."""
         return self._failure or self._folders.failure or ("hints were lost" if self._lost_at else "")
 
-    @property
-    def watches(self) -> int:
-        """How many folders are watched."""
-        return len(self._folders)
-
     def start(self) -> None:
         """Arms every folder before it returns: what changes from here on is hinted at."""
         queue = inotify_init()

@@ -1,4 +1,4 @@
-"""Hashing large files beside the walk, in threads: they are read and hashed without the interpreter's lock."""
+"""Hashing large files beside the walk, in a thread: they are read and hashed without the interpreter's lock."""
 
 from collections import deque
 from threading import Condition, Thread
@@ -15,7 +15,7 @@ MAX_OUTSTANDING: Final = 32
 class Hasher:
     """Use it as a context manager, from one thread. `pace` is told what is read, as `inspect.Pace` says."""
 
-    def __init__(self, threads: int = 1, pace: inspect.Pace | None = None) -> None:
+    def __init__(self, pace: inspect.Pace | None = None) -> None:
         self._pace = pace
         self._live: set[Ticket] = set()
         self._condition = Condition()
@@ -23,9 +23,8 @@ class Hasher:
         self._outstanding = 0
         self._closed = False
         self._buffer = bytearray(inspect.BLOCK)
-        self._threads = [Thread(target=self._work, name="hasher", daemon=True) for _ in range(threads)]
-        for thread in self._threads:
-            thread.start()
+        self._thread = Thread(target=self._work, name="hasher", daemon=True)
+        self._thread.start()
 
     def __enter__(self) -> Self:
         return self
@@ -34,19 +33,18 @@ class Hasher:
         self.close()
 
     def close(self) -> None:
-        """Ends the threads, within a block; what nobody asked for any more is not hashed to its end."""
+        """Ends the thread, within a block; what nobody asked for any more is not hashed to its end."""
         with self._condition:
             self._closed = True
             self._condition.notify_all()
-        for thread in self._threads:
-            thread.join()
+        self._thread.join()
         for ticket in self._live:
             ticket.close()
         self._live.clear()
 
     def submit(self, descriptor: int, size: int, wanted: frozenset[str]) -> Ticket | None:
         """Takes an open file of `size` bytes; None, and it stays the caller's, where it is small or too many wait."""
-        if size < MIN_BYTES or not self._threads:
+        if size < MIN_BYTES:
             return None
         with self._condition:
             if self._outstanding >= MAX_OUTSTANDING:

@@ -195,12 +195,8 @@ class Manifest:
 
     def of_kind(self, kind: str) -> Iterator[Item]:
         """The items of one kind, in order."""
-        for line in self.lines_of(kind):
+        for line in self.lines(*self.span_of(kind)):
             yield self.parse(line)
-
-    def lines_of(self, kind: str) -> Iterator[bytes]:
-        """The raw lines of one kind."""
-        return self.lines(*self.span_of(kind))
 
     def span_of(self, kind: str) -> tuple[int, int]:
         """Where the lines of one kind begin and end."""

@@ -109,24 +109,6 @@ class RootFiles:
         finally:
             os.close(folder)
 
-    def exists(self, key: str) -> bool:
-        """Whether anything stands at `key`, links of the last component not followed."""
-        parent, _, name = key.rpartition("/")
-        try:
-            folder = self._open(parent or "/", inspect.OPEN_DIR)
-        except OSError:
-            return False
-        if folder is None:
-            return False
-        try:
-            os.stat(name, dir_fd=folder, follow_symlinks=False)
-        except OSError:
-            return False
-        else:
-            return True
-        finally:
-            os.close(folder)
-
     @staticmethod
     def _content(descriptor: int, key: str, limit: int) -> bytes | None:
         with open(descriptor, "rb") as file:

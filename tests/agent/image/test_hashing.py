@@ -44,7 +44,7 @@ def test_each_file_gets_its_own_digest(tmp_path: Path) -> None:
 def test_too_many_stay_with_their_caller_and_who_asks_first_hashes(tmp_path: Path) -> None:
     text = "x" * MIN_BYTES
     (tmp_path / "f").write_text(text)
-    hasher = Hasher(threads=1)
+    hasher = Hasher()
     hasher.close()  # nobody takes from the queue
     tickets = [hasher.submit(*opened(tmp_path / "f")) for _ in range(MAX_OUTSTANDING)]
     extra = opened(tmp_path / "f")

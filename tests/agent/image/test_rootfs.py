@@ -39,10 +39,7 @@ def test_what_is_no_file_of_the_tree_is_not_there(files: RootFiles, key: str) ->
     assert files.text(key) is None
 
 
-def test_existence_is_told_without_following(files: RootFiles) -> None:
-    assert files.exists("/etc/escape")
-    assert not files.exists("/etc/none")
-    assert not files.exists("/none/x")
+def test_a_file_is_no_link_and_no_folder(files: RootFiles) -> None:
     assert files.target("/etc/real") is None
     assert files.names("/etc/real") == []
 
