@@ -62,8 +62,8 @@ class Announcer:
             if self._silent:
                 return
             known = self._knowledge
-            more = sum(known.omitted.values())
-            statement = self._reporter.state(self._summary(state, basis), known.changes(), known.memory, more)
+            omitted = sum(known.omitted.values())
+            statement = self._reporter.statement(self._summary(state, basis), known.changes(), known.memory, omitted)
             known.write(statement.memory)
             self._emit(statement.points)
 

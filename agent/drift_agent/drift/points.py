@@ -64,16 +64,17 @@ def stamp_of_set(earliest: int) -> int:
     return -(-earliest // STAMP_STEP) * STAMP_STEP
 
 
-def item_points(instance: str, changes: Sequence[Change], report: int, more: int = 0) -> list[Point]:
+def item_points(instance: str, changes: Sequence[Change], report: int, omitted: int = 0) -> list[Point]:
     """The set of `report` (Unix ns): its points stand at report + 0, 1, 2 … ns, the most severe first.
 
-    At most `MAX_ITEMS`, then one of `REST_KIND` that counts the others, and `more` that nobody could keep.
+    At most `MAX_ITEMS`; behind them one of `REST_KIND` that counts the others, together with those that were found
+    and never kept (`omitted`).
     """
     ordered = sorted(changes, key=lambda change: (_SEVERITY_ORDER[change.severity], change.kind, change.key))
     shown, rest = ordered[:MAX_ITEMS], ordered[MAX_ITEMS:]
     points = [_item_point(instance, change, report, offset) for offset, change in enumerate(shown)]
     if rest:
-        number = len(rest) + more
+        number = len(rest) + omitted
         count = Change(
             REST_KIND, f"{number} more items", "modified", severity=rest[0].severity, actual={"count": number}
         )

@@ -45,14 +45,14 @@ class Reporter:
         self._set_due = True
 
     def due_in(self) -> float:
-        """Seconds until `state` should be called; 0.0: now."""
+        """Seconds until a statement should be made; 0.0: now."""
         regular = max(0.0, self._next_point - self._clock.monotonic())
         return min(regular, self._bucket.ready_in()) if self._set_due else regular
 
-    def state(self, summary: Summary, changes: Sequence[Change], memory: Memory, more: int = 0) -> Statement:
+    def statement(self, summary: Summary, changes: Sequence[Change], memory: Memory, omitted: int = 0) -> Statement:
         """The points of this moment: with the set of items where one is due and may leave.
 
-        `more` counts the items beyond `changes`, of which there are too many to be kept.
+        `omitted` counts the items beyond `changes`, of which there are too many to be kept.
         """
         now = self._clock.time_ns()
         since = self._since(summary.state, memory, now)
@@ -62,7 +62,7 @@ class Reporter:
         if self._set_due and self._bucket.take():
             self._set_due = False
             report = stamp_of_set(max(now, memory.report_end))
-            points = item_points(self._instance, changes, report, more)
+            points = item_points(self._instance, changes, report, omitted)
             memory = replace(memory, report=report, report_end=report + min(len(changes), MAX_ITEMS + 1) + 1)
         memory = replace(memory, seq=memory.seq + 1)
         spoken = replace(

@@ -31,7 +31,7 @@ class Desk:
 
     def say(self, *changes: Change, state: State = "clean", more: int = 0) -> Statement:
         """Its word of now; what is to be remembered is."""
-        statement = self.reporter.state(Summary(state), changes, self.memory, more)
+        statement = self.reporter.statement(Summary(state), changes, self.memory, more)
         self.memory = statement.memory
         self.points += statement.points
         return statement
