@@ -46,8 +46,11 @@ class Comparer:
         self._total = hashlib.sha256()
         self._batch: list[bytes] = []
         self._passed_over = ""
+        """What paths begin with that stand below something that the bake could not read: nobody compares them."""
         self._hidden = ""
+        """What paths begin with that stand below a folder that could not be looked into: none of them is gone."""
         self._sealed = 0
+        """How many sealed differences there are, those that are not kept too."""
 
     @property
     def overfull(self) -> bool:
@@ -117,8 +120,7 @@ class Comparer:
             return
         wanted, actual = was, now
         if incomplete:
-            wanted = {name: value for name, value in was.items() if name in now}
-            actual = {name: value for name, value in now.items() if name in was}
+            wanted, actual = _of_both(was, now)
         differs, is_now = difference(wanted, actual)
         if differs or is_now:
             self._add("modified", kind, key, decision, differs, is_now)
@@ -170,9 +172,7 @@ class Comparer:
                 return
             wanted = {name: value for name, value in wanted.items() if name != "sha256"}
         if recorded_unreadable or entry.error:
-            common = wanted.keys() & actual.keys()
-            wanted = {name: wanted[name] for name in wanted if name in common}
-            actual = {name: actual[name] for name in actual if name in common}
+            wanted, actual = _of_both(wanted, actual)
         if recorded_unreadable:
             self._passed_over = _below(entry.key)
         else:
@@ -239,6 +239,14 @@ class Comparer:
         if self._batch:
             self._total.update(b"".join(self._batch))
             self._batch.clear()
+
+
+def _of_both(was: Attributes, now: Attributes) -> tuple[Attributes, Attributes]:
+    """The attributes that both have: what only one of them has could not be read of the other."""
+    return (
+        {name: value for name, value in was.items() if name in now},
+        {name: value for name, value in now.items() if name in was},
+    )
 
 
 def _below(key: str) -> str:

@@ -11,7 +11,7 @@ import tempfile
 import time
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from drift_agent.drift.login_records import Login, of_service
 from drift_agent.image.rootfs import RootFiles
@@ -51,7 +51,17 @@ TABLES: Final = (
     ),
 )
 
-Stamp = tuple[tuple[int, int, int] | None, ...]
+
+class FileStamp(NamedTuple):
+    """What tells that a file was written."""
+
+    inode: int
+    size: int
+    mtime_ns: int
+
+
+Stamp = tuple[FileStamp | None, ...]
+"""Those of a database's files in the order of `_BESIDE`, the database itself last; None for one that is not there."""
 
 
 class LoginDatabase:
@@ -74,7 +84,8 @@ class LoginDatabase:
             OSError: it is there and cannot be read, or is no such database.
         """
         stamp = self._stamp()
-        if stamp == self._read or stamp[-1] is None or stamp[-1][1] == 0:
+        database = stamp[-1]
+        if stamp == self._read or database is None or database.size == 0:
             return []
         try:
             rows = self._rows(since // 1000)
@@ -83,7 +94,7 @@ class LoginDatabase:
                 return []
             problem = str(error)[:MAX_PROBLEM_LENGTH]
             raise OSError(errno.EINVAL, f"is no database of logins that can be read: {problem}") from None
-        settled = all(one is None or one[2] < now - SETTLED_NS for one in stamp)
+        settled = all(one is None or one.mtime_ns < now - SETTLED_NS for one in stamp)
         self._read = stamp if settled and stamp == self._stamp() else None
         return [login for row in rows if (login := _login(row)) is not None]
 
@@ -101,12 +112,12 @@ class LoginDatabase:
             return _query(copy, self._table.query, since)
 
 
-def _stamp(path: str) -> tuple[int, int, int] | None:
+def _stamp(path: str) -> FileStamp | None:
     try:
         status = os.stat(path)
     except FileNotFoundError:
         return None
-    return status.st_ino, status.st_size, status.st_mtime_ns
+    return FileStamp(status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 def _query(path: str, query: str, since: int) -> list[tuple[object, ...]]:

@@ -70,11 +70,13 @@ def string_member(name: str, value: str) -> str:
 
 
 def is_utf8(value: object) -> bool:
-    """Whether it can be written as UTF-8: what is no text can, half a character beyond the first 65,536 cannot."""
-    try:
-        return not isinstance(value, str) or bool(value.encode()) or not value
-    except UnicodeEncodeError:
-        return False
+    """Whether it can be written as UTF-8. A text that holds half of a pair of surrogates cannot; any number can."""
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return False
+    return True
 
 
 def encode(item: Item) -> bytes:

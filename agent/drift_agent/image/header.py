@@ -30,9 +30,9 @@ class Header:
 
     `digest` covers the frozen and structural items. `length` is the bytes behind the header; `counts` items by kind;
     `unreadable` how many of them the bake could not read in full; `mounts` the mount points that belong to the image,
-    with the type of their file systems (empty where nobody said);
-    `attributes` those that the bake could read; `not_applicable` kinds that have no meaning in this image;
-    `hostname` the one baked in, which tells no instance from another; `built` RFC 3339, or empty.
+    with the type of their file systems (empty where nobody said); `attributes` those that the bake could read;
+    `not_applicable` kinds that have no meaning in this image; `hostname` the one baked in, which tells no instance from
+    another; `built` RFC 3339, or empty.
     """
 
     image: str

@@ -31,15 +31,15 @@ def gather(manifest: Manifest, proc: str = "/proc") -> Observation:
         return Observation(
             [], [Unreadable(fact.kind, "/proc/sys", "is hidden from the agent") for fact in wanted if hidden]
         )
-    everything = Observation([], [])
+    policy = manifest.header.policy
+    changes: list[Change] = []
+    unreadable: list[Unreadable] = []
     for fact in wanted:
         observed = fact.gather(manifest, proc)
         if observed is not None:
-            everything.changes.extend(_ruled(observed.changes, manifest.header.policy))
-            everything.unreadable.extend(
-                one for one in observed.unreadable if not _ignored(one, manifest.header.policy)
-            )
-    return everything
+            changes += _ruled(observed.changes, policy)
+            unreadable += [one for one in observed.unreadable if not _is_ignored(one, policy)]
+    return Observation(changes, unreadable)
 
 
 def _ruled(changes: Iterable[Change], policy: Policy) -> Iterator[Change]:
@@ -52,6 +52,6 @@ def _ruled(changes: Iterable[Change], policy: Policy) -> Iterator[Change]:
             yield replace(change, path_class=decision.path_class, severity=decision.severity)
 
 
-def _ignored(one: Unreadable, policy: Policy) -> bool:
+def _is_ignored(one: Unreadable, policy: Policy) -> bool:
     """Whether a rule says that nobody asks for it, and so not whether it can be read either."""
     return policy.decide(one.key, one.kind).path_class == "ignored"

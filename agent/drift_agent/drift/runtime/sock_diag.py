@@ -1,5 +1,6 @@
 """What listens, as the kernel tells anybody: sock_diag(7)."""
 
+import errno
 import os
 import socket
 import struct
@@ -65,11 +66,11 @@ def _answers(netlink: socket.socket) -> Iterator[bytes]:
                 return
             if kind == _ERROR:
                 code = -struct.unpack_from("=i", data, position + _HEADER.size)[0]
-                if code == 2:  # this kernel has no such family
+                if code == errno.ENOENT:  # this kernel has no such family
                     return
                 raise OSError(code, os.strerror(code))
             if length < _HEADER.size + _ANSWER.size:
-                raise OSError(5, "a malformed answer of sock_diag")
+                raise OSError(errno.EIO, "a malformed answer of sock_diag")
             yield data[position + _HEADER.size : position + length]
             position += (length + 3) & ~3
 
