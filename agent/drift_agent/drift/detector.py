@@ -70,8 +70,11 @@ class Detector:
         self._schedule = Schedule(options, clock.monotonic())
         self._comparison: Comparison | None = None
         self._running = False
+        """Whether `run` was called, so that there is something to watch with, and to wait for."""
         self._settled_before = False
+        """Whether first boot was over when the scan began: only what such a scan saw may be sealed."""
         self._touched = Dirty()
+        """What was hinted at while the scan runs."""
 
     # ------------------------------------------------------------------------------------------- schedule
 
@@ -185,10 +188,12 @@ class Detector:
             self._logins.begin()
 
     def _cannot_look(self, error: DriftlineError) -> None:
+        """The manifest that is open cannot be believed any more."""
         self._close_comparison()
         self._cannot_compare(error)
 
     def _cannot_compare(self, error: DriftlineError) -> None:
+        """There is no manifest that could be opened, or the scan with it failed; the one before stays in use."""
         self._schedule.scan_failed(self._now())
         if self._word.cannot_compare(str(error)):
             self._log(f"state is unverified: {error}")

@@ -56,6 +56,7 @@ class Knowledge:
         self._log = log
         self._inform = inform
         self._stale = False
+        """Whether the last write failed, so that `state.db` does not hold what is known."""
         self._seal = store.items("seal")
         self.memory = store.memory()
         self.ledger = Ledger(store.items("open"), store.items("reverted"))
@@ -83,13 +84,8 @@ class Knowledge:
 
     def take_in(self, look: Look, now: int, *, settled: bool = False) -> bool:
         """Takes a look in, and seals where first boot is over (`settled`); whether anything is other than before."""
-        before = self.unreadable.keys()
-        kept = {key: one for key, one in self.unreadable.items() if not look.covers(*key)}
-        self.unreadable = {**kept, **{(one.kind, one.key): one for one in look.unreadable}}
-        if look.omitted is not None:
-            if look.omitted and not self.omitted:
-                self._log(f"{sum(look.omitted.values())} items differ beyond the {len(look.changes)} that are kept")
-            self.omitted = look.omitted
+        unreadable_before = self.unreadable.keys()
+        self._take_in_what_is_missing(look)
 
         def in_scope(key: Key) -> bool:
             return look.covers(*key) and not self._is_unreadable(key)
@@ -106,9 +102,18 @@ class Knowledge:
             }
         self.ledger, moved = advance(self.ledger, found, in_scope, now, latch=bool(memory.sealed))
         if is_empty(moved):
-            return sealed or before != self.unreadable.keys()
+            return sealed or unreadable_before != self.unreadable.keys()
         self.write(memory, moved)
         return True
+
+    def _take_in_what_is_missing(self, look: Look) -> None:
+        """What of the look could not be read, or was too much to be kept."""
+        elsewhere = {key: one for key, one in self.unreadable.items() if not look.covers(*key)}
+        self.unreadable = {**elsewhere, **{(one.kind, one.key): one for one in look.unreadable}}
+        if look.omitted is not None:
+            if look.omitted and not self.omitted:
+                self._log(f"{sum(look.omitted.values())} items differ beyond the {len(look.changes)} that are kept")
+            self.omitted = look.omitted
 
     def _set_seal(self, items: dict[Key, Change], now: int) -> bool:
         """Seals, if the disk takes it: a seal that a restart forgets would be made twice, which reads as wiped."""

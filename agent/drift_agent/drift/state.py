@@ -1,7 +1,7 @@
 """`state.db`: what the agent must not forget. Every write is on the disk when it returns (synchronous FULL).
 
 It belongs to one machine: opened with another machine's id or cloud id it is set aside, never reused, for a copied
-state folder must not lend its history to a new instance. A file that is no database is set aside too.
+state folder must not lend its history to a new instance (`state_file`).
 """
 
 import os
@@ -11,28 +11,13 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from secrets import token_hex
 from typing import Any, Final
-from urllib.parse import quote
 
+from drift_agent.drift import state_file
 from drift_agent.drift.sequence import SequenceFile
 from drift_agent.drift.state_record import Delta, Slot, decode, encode, unknown
 from drift_agent.errors import InputError
 from drift_agent.line_protocol import portable
 from drift_agent.model import Change, Key
-
-SCHEMA_VERSION: Final = 1
-
-_LOCK_SECONDS = 5.0
-"""How long another process's lock is waited for."""
-
-_DAMAGED: Final = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR})
-"""What SQLite says of a file that will never be ours again (its last: tables of another shape). Everything else passes,
-and a memory that is set aside for it would read as wiped."""
-
-_TABLES: Final = """
-CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS item (slot TEXT, kind TEXT, key BLOB, change TEXT NOT NULL, PRIMARY KEY (slot, kind, key))
-WITHOUT ROWID;
-"""
 
 _ITEMS: Final = "SELECT CAST(kind AS BLOB), CAST(key AS BLOB), CAST(change AS BLOB) FROM item WHERE slot = ?"
 """Bytes, for damaged text may be no UTF-8."""
@@ -79,11 +64,11 @@ class StateStore:
             InputError: the file is of a later version.
         """
         try:
-            problem = _foreign_file(path, machine, cloud_id)
+            problem = state_file.why_foreign_file(path, machine, cloud_id)
             if problem:
-                aside = _set_aside(path)
+                aside = state_file.set_aside(path)
                 log(f"{path}: {problem}; it was set aside as {aside}, and a new one begins")
-            store = cls(_connect(path), log)
+            store = cls(state_file.connect(path), log)
             store._bind(machine, cloud_id)
             store._sequence = SequenceFile(f"{path}.seq", store._id())
         except (sqlite3.Error, OSError) as error:
@@ -98,10 +83,10 @@ class StateStore:
         Raises:
             InputError: the file is of a later version.
         """
-        db = _connected(":memory:")
+        db = state_file.in_memory()
         try:
-            with closing(_connect_to_read(path)) as source:
-                problem = _foreign(source, path, machine, cloud_id)
+            with closing(state_file.connect_to_read(path)) as source:
+                problem = state_file.why_foreign(source, path, machine, cloud_id)
                 if not problem:
                     source.backup(db)
         except FileNotFoundError:
@@ -110,13 +95,13 @@ class StateStore:
             problem = f"cannot be read ({error})"
         if problem:
             log(f"{path}: {problem}; what it holds is left out")
-            db = _connected(":memory:")
-        db.executescript(_TABLES)
+            db = state_file.in_memory()
+        db.executescript(state_file.TABLES)
         return cls(db, log)
 
     def _bind(self, machine: str, cloud_id: str) -> None:
         with self._db:
-            self._db.execute("INSERT OR IGNORE INTO meta VALUES ('version', ?)", (SCHEMA_VERSION,))
+            self._db.execute("INSERT OR IGNORE INTO meta VALUES ('version', ?)", (state_file.SCHEMA_VERSION,))
             self._db.execute("INSERT OR IGNORE INTO meta VALUES ('id', ?)", (token_hex(16),))
             for name, value in (("machine", machine), ("cloud_id", cloud_id)):
                 if value:
@@ -201,69 +186,3 @@ class StateStore:
 def _is_like(value: object, default: object) -> bool:
     """Whether it is such as stands in a field of `Memory`: text, or a count or time that is not below 0."""
     return type(value) is type(default) and not (isinstance(value, int) and value < 0)
-
-
-def _connect(path: str) -> sqlite3.Connection:
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    db = _connected(path)
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = FULL")
-    db.execute("PRAGMA journal_size_limit = 1048576")
-    db.executescript(_TABLES)
-    return db
-
-
-def _connect_to_read(path: str) -> sqlite3.Connection:
-    """Nothing is written: a file without a log beside it is open nowhere, and only as such read without making one."""
-    os.stat(path)
-    alone = "" if os.path.exists(path + "-wal") else "&immutable=1"
-    return _connected(f"file:{quote(path)}?mode=ro{alone}")
-
-
-def _connected(place: str) -> sqlite3.Connection:
-    """`place` is a path, an URI or `:memory:`. Damaged text may be no UTF-8, and is text all the same."""
-    db = sqlite3.connect(place, uri=place.startswith("file:"), timeout=_LOCK_SECONDS, check_same_thread=False)
-    db.text_factory = lambda raw: raw.decode("utf-8", "replace")
-    return db
-
-
-def _foreign_file(path: str, machine: str, cloud_id: str) -> str:
-    """Why the file at `path` is not this machine's; empty when it is, or there is none."""
-    if not os.path.exists(path):
-        return ""
-    with closing(_connected(path)) as db:
-        return _foreign(db, path, machine, cloud_id)
-
-
-def _foreign(db: sqlite3.Connection, path: str, machine: str, cloud_id: str) -> str:
-    try:
-        meta = dict(db.execute("SELECT name, value FROM meta"))
-        db.execute("SELECT slot, kind, key, change FROM item LIMIT 1")
-        # A page that cannot be followed may hide what was latched, or fail when nobody can help any more.
-        (found,) = db.execute("PRAGMA integrity_check(1)").fetchone()
-    except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.OperationalError) and "no such table" in str(error):
-            return ""  # made, and killed before its tables were
-        if error.sqlite_errorcode & 0xFF not in _DAMAGED:
-            raise
-        return f"cannot be read ({error})"
-    if found != "ok":
-        return f"is damaged ({' '.join(found.split())[:200]})"
-    version = meta.get("version")
-    if isinstance(version, int) and version > SCHEMA_VERSION:
-        raise InputError(f"{path}: was written by a later version of the agent; install that, or remove the file")
-    for name, own in (("machine", machine), ("cloud_id", cloud_id)):
-        if own and meta.get(name, own) != own:
-            return f"belongs to another machine (its {name.replace('_', ' ')} differs)"
-    return ""
-
-
-def _set_aside(path: str) -> str:
-    number = 1
-    while os.path.exists(aside := f"{path}.aside-{number}"):
-        number += 1
-    os.replace(path, aside)
-    for suffix in ("-wal", "-shm"):
-        if os.path.exists(path + suffix):
-            os.replace(path + suffix, aside + suffix)
-    return aside

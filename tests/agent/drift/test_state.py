@@ -155,7 +155,7 @@ def test_a_file_that_cannot_be_opened_for_now_is_left_where_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A memory that is set aside reads as wiped, for the life of the instance: a lock is no reason for that."""
-    monkeypatch.setattr("drift_agent.drift.state._LOCK_SECONDS", 0.01)
+    monkeypatch.setattr("drift_agent.drift.state_file._LOCK_SECONDS", 0.01)
     path = str(tmp_path / "state.db")
     store = StateStore.open(path, "m", "i-1")
     store.write(Memory(seq=7))
