@@ -33,7 +33,7 @@ class Batch:
         return self.body.split(b"\n")[:-1]
 
 
-def cut(lane: Lane, lines: Sequence[str], made: int, max_bytes: int = MAX_BATCH_BYTES) -> Iterator[Batch]:
+def into_batches(lane: Lane, lines: Sequence[str], made: int, max_bytes: int = MAX_BATCH_BYTES) -> Iterator[Batch]:
     """Batches (id 0) of `lines`, in order, of at most `MAX_BATCH_LINES` and `max_bytes`; a longer line stands alone."""
     body = ("\n".join(lines) + "\n").encode()
     if len(lines) <= MAX_BATCH_LINES and len(body) <= max_bytes:

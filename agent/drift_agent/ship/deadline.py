@@ -32,6 +32,7 @@ class Watchdog:
                 self._changed.notify()
 
     def disarm(self) -> None:
+        """The exchange of this thread is over."""
         with self._changed:
             self._armed.pop(get_ident(), None)
 

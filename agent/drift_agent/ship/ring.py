@@ -53,6 +53,7 @@ class Ring:
                 yield held.batch
 
     def ack(self, output: str, id_: int) -> None:
+        """`output` is owed it no longer; nothing happens for a batch that is not held."""
         held = self._held.get(id_)
         if held is not None:
             held.owed.discard(output)
@@ -64,5 +65,5 @@ class Ring:
         return [(held.batch, held.owed) for held in self._held.values()]
 
     def forget(self, id_: int) -> None:
-        """It is kept elsewhere now."""
+        """Lets a batch go, whoever is owed it: it is kept elsewhere now, or dropped."""
         self._bytes -= len(self._held.pop(id_).batch.body)

@@ -67,14 +67,12 @@ def delete_unowed(run: sqlite3.Connection, lane: int, id_: int) -> None:
 
 
 def enforce(
-    database: Database, run: sqlite3.Connection, limits: tuple[int, int], outputs: Sequence[int]
+    database: Database, run: sqlite3.Connection, outputs: Collection[int], *, max_bytes: int, made_before: int
 ) -> list[tuple[int, int]]:
-    """Drops what is too old, then the oldest of the lowest lane until the used pages fit.
+    """Drops what was made before a time (Unix ns), then the oldest of the lowest lane until the used pages fit.
 
-    `limits` are the bytes, and the time (ns) before which a batch is too old. Returns (output, points) of what was
-    dropped, for each output that was still owed it.
+    Returns (output, points) of what was dropped, for each of `outputs` that was still owed it.
     """
-    max_bytes, made_before = limits
     dropped: list[tuple[int, int]] = []
     for lane in reversed(_NUMBERS.values()):
         while (oldest := _oldest(run, lane)) is not None and oldest[2] < made_before:
@@ -91,7 +89,7 @@ def _oldest(run: sqlite3.Connection, lane: int) -> tuple[int, int, int] | None:
     return row
 
 
-def _drop(run: sqlite3.Connection, lane: int, id_: int, points: int, outputs: Sequence[int]) -> list[tuple[int, int]]:
+def _drop(run: sqlite3.Connection, lane: int, id_: int, points: int, outputs: Collection[int]) -> list[tuple[int, int]]:
     dropped = []
     for output in outputs:
         owed = run.execute("DELETE FROM owed WHERE output = ? AND lane = ? AND batch = ?", (output, lane, id_))

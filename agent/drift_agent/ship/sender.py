@@ -148,7 +148,7 @@ class Sender:
             return whole(reversed(batches))
         if probing:
             return self._blamed[-1]
-        return self._suspects.any() if self._pace.failing else None
+        return self._suspects.next_in_turn() if self._pace.failing else None
 
     def _is_old(self, made: int) -> bool:
         return self._clock.time_ns() - made > 2e9 * self._interval

@@ -12,7 +12,7 @@ from drift_agent.clock import Clock
 from drift_agent.config import OutputOptions, SpoolOptions
 from drift_agent.model import LANES, Lane
 from drift_agent.ship import rows
-from drift_agent.ship.batch import MAX_BATCH_BYTES, Batch, cut
+from drift_agent.ship.batch import MAX_BATCH_BYTES, Batch, into_batches
 from drift_agent.ship.database import Database
 from drift_agent.ship.ring import Ring
 from drift_agent.ship.spool_file import SpoolFile
@@ -74,7 +74,7 @@ class Spool:
         """
         spool = cls(os.fspath(path), options, outputs, clock)
         with spool._lock:
-            spool._file.read(lambda database: database.number("PRAGMA user_version"))
+            spool._file.use(lambda database: database.number("PRAGMA user_version"))
         return spool
 
     def put(self, lines_by_lane: Mapping[Lane, Sequence[str]], *, offsets: Mapping[str, bytes] | None = None) -> bool:
@@ -89,7 +89,7 @@ class Spool:
             batch
             for lane in LANES
             if lines_by_lane.get(lane) and self._owed(lane)
-            for batch in cut(lane, lines_by_lane[lane], now, limit)
+            for batch in into_batches(lane, lines_by_lane[lane], now, limit)
         ]
         with self._lock:
             stored = self._file.may_try() and self._flush_memory() and self._store(batches, offsets or {})
@@ -126,7 +126,7 @@ class Spool:
                     collect(chain(self._ring.newest_first(output, lane), stored))
                 return True
 
-            if not self._file.read(read):
+            if not self._file.use(read):
                 found, lines, size = [], 0, 0
                 collect(self._ring.newest_first(output, lane))
             return found
@@ -139,14 +139,14 @@ class Spool:
             for batch in batches:
                 self._ring.ack(output, batch.id)
             stored = [batch for batch in batches if batch.id > 0]
-            self._file.read(lambda database: rows.note_acks(database, self._output_ids[output], stored))
-            self._file.read(_settle_acks)  # that a row can go does not say that one can come
+            self._file.use(lambda database: rows.note_acks(database, self._output_ids[output], stored))
+            self._file.use(_settle_acks)  # that a row can go does not say that one can come
             self._file.shrink()
 
     def offsets(self) -> dict[str, bytes]:
         """All log offsets as they were put last."""
         with self._lock:
-            return self._file.read(rows.offsets) or {}
+            return self._file.use(rows.offsets) or {}
 
     @property
     def writable(self) -> bool:
@@ -156,7 +156,7 @@ class Spool:
     def stats(self) -> SpoolStats:
         """What waits, by lane and by output."""
         with self._lock:
-            lanes, by_output = self._file.read(self._count) or ({}, {})
+            lanes, by_output = self._file.use(self._count) or ({}, {})
             for batch, owed in self._ring.all():
                 lanes[batch.lane] = _with(lanes.get(batch.lane), batch)
                 for label in owed:
@@ -211,8 +211,14 @@ class Spool:
                 for batch in batches:
                     self._insert(run, batch, self._owed(batch.lane))
                 rows.put_offsets(run, offsets)
-                limits = (self._options.max_bytes, self._clock.time_ns() - round(self._options.max_age * 1e9))
-                return rows.enforce(database, run, limits, list(self._output_ids.values()))
+                made_before = self._clock.time_ns() - round(self._options.max_age * 1e9)
+                return rows.enforce(
+                    database,
+                    run,
+                    self._output_ids.values(),
+                    max_bytes=self._options.max_bytes,
+                    made_before=made_before,
+                )
 
         dropped = self._file.write(work)
         if dropped is None:

@@ -22,14 +22,14 @@ _SHRINK_SECONDS: Final = 60.0
 class SpoolFile:
     """Runs work on the database, and answers for its faults. The caller holds a lock.
 
-    `opened` is called with each database that is opened: at the start, and after one was set aside.
+    `on_open` is called with each database that is opened: at the start, and after one was set aside.
     """
 
-    def __init__(self, path: str, max_bytes: int, clock: Clock, opened: Callable[[Database], None]) -> None:
+    def __init__(self, path: str, max_bytes: int, clock: Clock, on_open: Callable[[Database], None]) -> None:
         self.path = path
         self._max_bytes = max_bytes
         self._clock = clock
-        self._on_open = opened
+        self._on_open = on_open
         self._database: Database | None = None
         self._closed = False
         self._failed_at = 0.0
@@ -45,13 +45,13 @@ class SpoolFile:
         return not self.problem or abs(self._clock.monotonic() - self._failed_at) >= _TRY_AGAIN_SECONDS
 
     def write(self, work: Callable[[Database], T]) -> T | None:
-        """As `read`; where it works, the file can be written."""
-        result = self.read(work)
+        """As `use`; where it works, the file is known to take new rows."""
+        result = self.use(work)
         if result is not None:
             self._note("")
         return result
 
-    def read(self, work: Callable[[Database], T]) -> T | None:
+    def use(self, work: Callable[[Database], T]) -> T | None:
         """What `work` returns (never None); None while the file cannot be used.
 
         A damaged file is set aside, and `work` is done on a new one.
@@ -76,7 +76,7 @@ class SpoolFile:
     def shrink(self) -> None:
         """Gives the space of a backlog that is gone back to the file system, at most once a minute."""
         if self._clock.monotonic() - self._shrunk_at >= _SHRINK_SECONDS:
-            self.read(self._shrink)
+            self.use(self._shrink)
 
     def opened(self) -> Database:
         """The database, opened if it was not."""

@@ -110,8 +110,8 @@ class Suspects:
         fresh = next((group for group in reversed(self.groups) if not group.tried), None)
         return fresh or next((group for group in self.groups if acks > group.mark), None)
 
-    def any(self) -> Group | None:
-        """The one that waited longest, where nothing else is left to send; it goes to the end."""
+    def next_in_turn(self) -> Group | None:
+        """The one that waited longest, for where nothing else is left to send; it goes to the end."""
         if not self.groups:
             return None
         self.groups.append(self.groups.pop(0))

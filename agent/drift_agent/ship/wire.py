@@ -18,8 +18,10 @@ class Wire:
         self._lock = Lock()
         self._handle: socket.socket | None = None
         self.cut_by = ""
+        """Why it was ended; empty while it was not. Once ended it stays so: whatever connects then is ended too."""
 
     def hold(self, sock: socket.socket) -> None:
+        """Another connection is in use from here on."""
         with self._lock:
             self._release()
             self._handle = socket.socket(fileno=os.dup(sock.fileno()))
@@ -27,6 +29,7 @@ class Wire:
                 self._shut()
 
     def release(self) -> None:
+        """None is in use."""
         with self._lock:
             self._release()
 
