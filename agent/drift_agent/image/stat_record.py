@@ -14,12 +14,15 @@ from itertools import accumulate
 from typing import Final
 
 STAT_BYTES: Final = 40
+_LENGTH_BYTES: Final = 4
+_WAY_BYTES: Final = 1
 PLAIN, DESCEND, SINGLE, SINGLE_DESCEND, HIDDEN, HIDDEN_DESCEND = range(6)
 """How an entry is handed on: within a run of lines; by itself, for it is sealed; not at all, for it is ignored. A
 folder is then entered, or not."""
 ENTERED: Final = frozenset((DESCEND, SINGLE_DESCEND, HIDDEN_DESCEND))
 
 HEAD: Final = struct.Struct("<IIII")
+"""Bytes of the key, bytes of the names, how many names, bytes of the lines. What follows is what `Stored` reads."""
 
 Stat = tuple[int, int, int, int, int]
 NO_STAT: Final[Stat] = (0, 0, 0, 0, 0)
@@ -79,9 +82,23 @@ class Record:
 
 
 class Stored:
-    """A record as it lies in the file; only what is asked for is taken apart."""
+    """A record as it lies in the file; only what is asked for is taken apart.
 
-    __slots__ = ("_body", "_count", "_lengths_at", "_names_at", "_stats_at", "begin", "key", "size")
+    Its body is: key · names · stats (the folder's own, then one a name) · lengths of the lines · ways · lines.
+    """
+
+    __slots__ = (
+        "_body",
+        "_count",
+        "_lengths_at",
+        "_lines_at",
+        "_names_at",
+        "_stats_at",
+        "_ways_at",
+        "begin",
+        "key",
+        "size",
+    )
 
     def __init__(self, begin: int, key_length: int, names_length: int, count: int, body: bytes) -> None:
         self.begin = begin
@@ -92,6 +109,15 @@ class Stored:
         self._names_at = key_length
         self._stats_at = key_length + names_length
         self._lengths_at = self._stats_at + (1 + count) * STAT_BYTES
+        self._ways_at = self._lengths_at + count * _LENGTH_BYTES
+        self._lines_at = self._ways_at + count * _WAY_BYTES
+
+    @staticmethod
+    def body_bytes(key_length: int, names_length: int, count: int, lines_length: int) -> int:
+        """How long the body behind a `HEAD` is."""
+        return (
+            key_length + names_length + (1 + count) * STAT_BYTES + count * (_LENGTH_BYTES + _WAY_BYTES) + lines_length
+        )
 
     def names(self) -> list[bytes]:
         """The names, in order; none where they do not add up."""
@@ -106,17 +132,21 @@ class Stored:
     @property
     def ways(self) -> bytes:
         """How each entry is handed on."""
-        return self._body[self._lengths_at + 4 * self._count : self._lengths_at + 5 * self._count]
+        return self._body[self._ways_at : self._lines_at]
 
     @property
     def lines(self) -> bytes:
         """The lines of all entries."""
-        return self._body[self._lengths_at + 5 * self._count :]
+        return self._body[self._lines_at :]
+
+    def _lengths(self) -> "array[int]":
+        lengths = array("I")
+        lengths.frombytes(self._body[self._lengths_at : self._ways_at])
+        return lengths
 
     def record(self) -> Record | None:
         """All of it; None where it does not add up."""
-        lengths = array("I")
-        lengths.frombytes(self._body[self._lengths_at : self._lengths_at + 4 * self._count])
+        lengths = self._lengths()
         names, lines = self._body[self._names_at : self._stats_at], self.lines
         if sum(lengths) != len(lines) or names.count(b"\0") + 1 != self._count:
             return None
@@ -129,8 +159,7 @@ class Stored:
         Nothing where lengths and lines do not add up.
         """
         ways, lines = self.ways, self.lines
-        lengths = array("I")
-        lengths.frombytes(self._body[self._lengths_at : self._lengths_at + 4 * self._count])
+        lengths = self._lengths()
         ends = [0, *accumulate(lengths)]
         if ends[-1] != len(lines):
             return
@@ -150,7 +179,7 @@ class Stored:
 
     def raw(self) -> bytes:
         """Its bytes in the file."""
-        lines = len(self._body) - self._lengths_at - 5 * self._count
+        lines = len(self._body) - self._lines_at
         return HEAD.pack(len(self.key), self._stats_at - self._names_at, self._count, lines) + self._body
 
 

@@ -8,7 +8,7 @@ import os
 from contextlib import suppress
 from typing import IO, Final
 
-from drift_agent.image.stat_record import HEAD, STAT_BYTES, Record, Stored
+from drift_agent.image.stat_record import HEAD, Record, Stored
 
 _MAGIC: Final = b"driftline stat cache 2\n"
 _MAX_PART: Final = 256 << 20
@@ -138,7 +138,7 @@ def _read(file: IO[bytes], begin: int) -> Stored | None:
     if len(head) != HEAD.size:
         return None
     key_length, names_length, count, lines_length = HEAD.unpack(head)
-    total = key_length + names_length + STAT_BYTES + count * (STAT_BYTES + 5) + lines_length
+    total = Stored.body_bytes(key_length, names_length, count, lines_length)
     if total > _MAX_PART:
         return None
     body = file.read(total)

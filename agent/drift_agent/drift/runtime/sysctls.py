@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from drift_agent.drift.runtime.fact import Fact, Observation, is_container, read_text
+from drift_agent.image.facts.sysctl import path_of
 from drift_agent.image.manifest import Manifest
 from drift_agent.image.policy import Decision
 from drift_agent.model import Change, Unreadable
@@ -64,7 +65,7 @@ def _running(names: Iterable[str], proc: str) -> tuple[dict[str, str], list[Unre
     """The values of those that there are."""
     running, unreadable = {}, []
     for name in names:
-        path = _path(proc, name)
+        path = os.path.join(proc, "sys", path_of(name))
         try:
             running[name] = _normal(read_text(path, 64 << 10))
         except (FileNotFoundError, NotADirectoryError):
@@ -81,16 +82,6 @@ def _is_only_written(path: str) -> bool:
         return not os.stat(path).st_mode & 0o444
     except OSError:
         return False
-
-
-def _path(proc: str, name: str) -> str:
-    """The parameter's file. The first separator tells which of the two forms of sysctl(8) a name has:
-
-    `net.ipv4.ip_forward`, or `net/ipv4/conf/eth0.1/forwarding` where a part of it holds a dot.
-    """
-    first = min((name.find(separator) for separator in "./" if separator in name), default=0)
-    form = name if name[first] == "/" else name.translate(str.maketrans("./", "/."))
-    return os.path.join(proc, "sys", form)
 
 
 def _normal(value: str) -> str:

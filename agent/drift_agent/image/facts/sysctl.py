@@ -13,6 +13,8 @@ FOLDERS: Final = ("/etc/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d
 
 LAST: Final = "/etc/sysctl.conf"
 
+_SWAPPED: Final = str.maketrans("/.", "./")
+
 
 def gather(context: Context) -> Gathered | None:
     """One item a parameter, with the value that is set last; None where nothing is configured."""
@@ -42,9 +44,18 @@ def assignments(text: str) -> list[tuple[str, str]]:
 
 
 def dotted(name: str) -> str:
-    """A parameter's name with dots between its parts: the first separator says which of the two it is."""
+    """A parameter's name with dots between its parts; a part that holds a dot itself has a slash there.
+
+    The first separator tells which of the two forms of sysctl(8) it is: `net.ipv4.conf.eth0/1.forwarding`, or
+    `net/ipv4/conf/eth0.1/forwarding`.
+    """
     first = next((character for character in name if character in "./"), ".")
-    return name.translate(str.maketrans("/.", "./")) if first == "/" else name
+    return name.translate(_SWAPPED) if first == "/" else name
+
+
+def path_of(name: str) -> str:
+    """A parameter's file below `/proc/sys`, by its name in either form."""
+    return dotted(name).translate(_SWAPPED)
 
 
 FACT: Final = Fact("sysctl", (*FOLDERS, LAST), gather)

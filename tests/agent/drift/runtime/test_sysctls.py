@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from drift_agent.drift.runtime import sysctls
-from drift_agent.drift.runtime.sysctls import _path
 from drift_agent.model import Item
 
 
@@ -97,16 +96,3 @@ def test_what_nobody_may_read_has_no_value_and_what_others_may_is_unreadable(
 
 def test_a_name_cannot_lead_out_of_proc(proc: Path) -> None:
     assert sysctls.gather(Baked({"net/../../../etc/passwd": "x"}), str(proc)) is None  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("name", "path"),
-    [
-        ("net.ipv4.ip_forward", "/proc/sys/net/ipv4/ip_forward"),
-        ("net/ipv4/ip_forward", "/proc/sys/net/ipv4/ip_forward"),
-        ("net/ipv4/conf/eth0.1/forwarding", "/proc/sys/net/ipv4/conf/eth0.1/forwarding"),
-        ("net.ipv4.conf.eth0/1.forwarding", "/proc/sys/net/ipv4/conf/eth0.1/forwarding"),
-    ],
-)
-def test_both_forms_of_a_name(name: str, path: str) -> None:
-    assert _path("/proc", name) == path
