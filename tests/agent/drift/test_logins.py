@@ -15,9 +15,8 @@ from typing import Any
 import psutil
 import pytest
 
-from drift_agent.drift import login_journal
 from drift_agent.drift.first_boot import booted_at
-from drift_agent.drift.login_journal import Answer, run_journalctl
+from drift_agent.drift.login_journal import Answer
 from drift_agent.drift.logins import Logins
 from drift_agent.model import Unreadable
 from fakes import FakeClock
@@ -45,7 +44,6 @@ class Host:
         self.journal: list[bytes] | None = []
         self.complaint = ""
         self.begins = 2**62
-        self.greps = True
         self.asked: list[Sequence[str]] = []
         self.booted = FIRST_BOOT * 10**9
         self.logins = Logins(
@@ -63,8 +61,7 @@ class Host:
             (until,) = (argument for argument in arguments if argument.startswith("--until=@"))
             return Answer([b"{}"] if self.begins <= int(until.removeprefix("--until=@")) else [])
         self.asked.append(arguments)
-        refused = not self.greps and any(argument.startswith("--grep") for argument in arguments)
-        return None if refused or self.journal is None else Answer(self.journal, self.complaint)
+        return None if self.journal is None else Answer(self.journal, self.complaint)
 
     def log(self, message: str, *, second: int = 100, uid: str = "0", program: str = "sshd") -> None:
         """An entry of the journal."""
@@ -155,35 +152,6 @@ def test_a_log_that_cannot_be_read_is_said(tmp_path: Path, monkeypatch: pytest.M
     assert [(one.kind, one.key, one.error) for one in unreadable] == [
         ("login", "/var/log/auth.log", "Permission denied")
     ]
-
-
-def test_the_journal_is_asked_from_first_boot_and_then_from_the_last_time(tmp_path: Path) -> None:
-    host = Host(tmp_path)
-    host.log("Accepted publickey for eve from 198.51.100.1 port 5 ssh2")
-    assert host.told() == ["eve@198.51.100.1"]
-    assert host.asked[0][0] == f"--since=@{FIRST_BOOT}"
-    assert "_UID=0" in host.asked[0]
-    host.clock.advance(60.0)
-    host.told()
-    assert host.asked[1][0] == f"--since=@{FIRST_BOOT + 3600 - 120}"
-
-
-@pytest.mark.parametrize("step", [-3000, 3000])
-def test_after_the_clock_was_set_the_journal_is_asked_from_first_boot_again(tmp_path: Path, step: int) -> None:
-    host = Host(tmp_path)
-    host.told()
-    host.clock.now_ns += step * 10**9
-    host.told()
-    assert host.asked[1][0] == f"--since=@{FIRST_BOOT}"
-
-
-def test_a_journal_that_cannot_grep_is_asked_without(tmp_path: Path) -> None:
-    host = Host(tmp_path)
-    host.greps = False
-    host.told()
-    host.told()
-    greps = [any(argument.startswith("--grep") for argument in arguments) for arguments in host.asked]
-    assert greps == [True, False, False]
 
 
 def test_a_journal_that_cannot_be_asked_is_said(tmp_path: Path) -> None:
@@ -401,18 +369,6 @@ def test_a_real_login_by_automation_is_none(tmp_path: Path) -> None:
     assert users == {"admin", "carol"}
 
 
-# ------------------------------------------------------------------------------------------------- journalctl
-
-
-def test_the_real_journalctl_takes_the_arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(login_journal, "JOURNAL_SECONDS", 10 * PATIENCE)  # of however large a journal this machine has
-    host = Host(tmp_path)
-    host.told()
-    answer = run_journalctl(host.asked[0], Event())
-    assert (answer is None) == (shutil.which("journalctl") is None)
-    assert all(line.startswith(b"{") for line in (answer.lines if answer else ()))
-
-
 def test_of_a_damaged_journal_the_rest_counts_and_the_damage_is_said(tmp_path: Path) -> None:
     host = Host(tmp_path)
     host.begins = FIRST_BOOT
@@ -422,36 +378,3 @@ def test_of_a_damaged_journal_the_rest_counts_and_the_damage_is_said(tmp_path: P
     changes, unreadable = host.logins.look(Event())
     assert [change.key for change in changes] == ["eve@203.0.113.7", "admin@203.0.113.7"]
     assert [(one.key, one.error) for one in unreadable] == [("journal", host.complaint)]
-
-
-@pytest.mark.parametrize(
-    ("script", "expected"),
-    [
-        ("echo '{}'", Answer([b"{}"])),
-        ("echo '{}'; echo truncated >&2", Answer([b"{}"], "truncated")),
-        ("exit 1", Answer([])),
-        ("echo unknown option >&2; exit 1", None),
-        ("exit 2", None),
-    ],
-)
-def test_what_journalctl_answers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, expected: Answer | None
-) -> None:
-    program = tmp_path / "journalctl"
-    program.write_text(f"#!/bin/sh\n{script}\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    assert run_journalctl([], Event()) == expected
-
-
-def test_a_journalctl_that_hangs_is_ended_with_us(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    slow = tmp_path / "journalctl"
-    slow.write_text("#!/bin/sh\nexec sleep 9999\n")
-    slow.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    monkeypatch.setattr(login_journal, "JOURNAL_SECONDS", 10 * PATIENCE)
-    stop = Event()
-    stop.set()
-    began = time.monotonic()
-    assert run_journalctl([], stop) is None
-    assert time.monotonic() - began < PATIENCE
