@@ -56,6 +56,18 @@ def test_bytes_that_are_no_record_are_none(raw: bytes) -> None:
     assert decode("open", "file", "/a", raw) is None
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("first_seen", -1), ("first_seen", 1 << 63), ("first_seen", "7"), ("change", "broken"), ("path_class", None),
+        ("severity", "urgent"), ("diff", 7), ("actual", [1]), ("actual", {"a": 1.5}), ("expected", {"a": ["b"]}),
+    ],
+)  # fmt: skip
+def test_a_value_that_is_never_written_is_not_believed(name: str, value: object) -> None:
+    record = {**json.loads(encode(SOUND)), name: value}
+    assert decode("open", "file", "/a", json.dumps(record).encode()) is None
+
+
 def test_what_was_put_right_stands_in_its_own_slot_and_nothing_else_does() -> None:
     put_right = replace(SOUND, change="reverted")
     assert decode("reverted", "file", "/a", encode(put_right).encode()) == put_right

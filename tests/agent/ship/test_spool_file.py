@@ -121,15 +121,18 @@ def test_a_folder_that_is_not_there_is_a_problem_that_may_pass(tmp_path: Path) -
 
 
 def test_a_database_that_its_owner_refuses_is_closed_and_opened_anew_the_next_time(tmp_path: Path) -> None:
-    refusals = [InputError("of a newer version")]
+    opened: list[Database] = []
 
-    def on_open(_: Database) -> None:
-        if refusals:
-            raise refusals.pop()
+    def on_open(database: Database) -> None:
+        opened.append(database)
+        if len(opened) == 1:
+            raise InputError("of a newer version")
 
     file = SpoolFile(str(tmp_path / "spool.db"), 64 << 20, FakeClock(), on_open)
     with pytest.raises(InputError):
         file.use(one)
+    with pytest.raises(sqlite3.ProgrammingError, match="closed database"):
+        opened[0].rows("SELECT 1")
     assert file.use(one) == 1
     file.close()
 
