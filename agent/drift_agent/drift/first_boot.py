@@ -9,15 +9,24 @@ from typing import Final
 from drift_agent.clock import Clock
 
 STATE_SECONDS: Final = 2.0
+"""How long systemd is waited for."""
+
 LOOK_SECONDS: Final = 1.0
 _ON_ITS_WAY: Final = frozenset({"initializing", "starting"})
 
 
 class FirstBoot:
-    """Asks whether first boot is over, no more often than need be; `settle` seconds are waited for at most."""
+    """Over when cloud-init has finished, where the image has it, and systemd has started what it was to start.
 
-    def __init__(self, root: str, settle: float, clock: Clock, *, over: bool) -> None:
+    Both are looked at every `LOOK_SECONDS` at most, and waited for `settle` seconds at most.
+    """
+
+    def __init__(
+        self, root: str, settle: float, clock: Clock, *, over: bool, system_state: Callable[[], str] | None = None
+    ) -> None:
+        """`over` says that it is known to be. `system_state` is asked in place of `systemd_state`."""
         self._root = root
+        self._system_state = system_state or systemd_state
         self._clock = clock
         self._deadline = clock.monotonic() + settle
         self._next = clock.monotonic()
@@ -28,22 +37,19 @@ class FirstBoot:
         now = self._clock.monotonic()
         if not self._over and now >= self._next:
             self._next = now + LOOK_SECONDS
-            self._over = self.is_late() or is_over(self._root)
+            self._over = self.is_late() or (cloud_init_is_done(self._root) and self._has_started())
         return self._over
 
     def is_late(self) -> bool:
         """Whether nothing is waited for any more."""
         return self._clock.monotonic() >= self._deadline
 
+    def _has_started(self) -> bool:
+        """Whether systemd has started what it was to start: services that are still to come bring their sockets.
 
-def is_over(root: str, system_state: Callable[[], str] | None = None) -> bool:
-    """Whether cloud-init has finished, if the image has it, and systemd has started what it was to start.
-
-    systemd is asked where `root` is the running machine's: services that are still to come bring their sockets.
-    """
-    if not cloud_init_is_done(root):
-        return False
-    return os.path.realpath(root) != "/" or (system_state or systemd_state)() not in _ON_ITS_WAY
+        It is asked where the root is the running machine's.
+        """
+        return os.path.realpath(self._root) != "/" or self._system_state() not in _ON_ITS_WAY
 
 
 def booted_at(now: int) -> int:
