@@ -82,7 +82,9 @@ def measure_cpu(count: int) -> None:
         clock, watchdog = SystemClock(), Watchdog()
         spool = Spool.open(Path(name) / "spool.db", SpoolOptions(), [options], clock)
         output = Output(options, HttpClient(options, watchdog), clock)
-        sender = Sender(spool, output, DeadLetters(name + "/dead-letter.jsonl"), clock, (3600.0, 0.0))
+        sender = Sender(
+            spool, output, DeadLetters(name + "/dead-letter.jsonl"), clock, flush_interval=3600.0, flush_phase=0.0
+        )
         put = send = 0.0
         for first in range(0, count, 1000):
             lines = cpu_lines(first, 1000)

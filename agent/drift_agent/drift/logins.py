@@ -94,7 +94,10 @@ class Logins:
             except (OSError, InputError) as error:
                 problem = (error.strerror if isinstance(error, OSError) else str(error)) or "cannot be read"
                 unreadable.append(Unreadable(LOGIN, f"/{path}", problem))
-        found.take(self._ask_journal(since, logged.by_time(), stop, unreadable))
+        from_journal, problem = self._ask_journal(since, logged.by_time(), stop)
+        found.take(from_journal)
+        if problem:
+            unreadable.append(Unreadable(LOGIN, "journal", problem))
         self._looked = now
         return [_change(login) for login in self._register.news(found.by_time())], unreadable
 
@@ -127,30 +130,26 @@ class Logins:
                 return
             yield from parse_utmp(block, self._machine)
 
-    def _ask_journal(
-        self, since: int, logged: Sequence[Login], stop: Event, unreadable: list[Unreadable]
-    ) -> list[Login]:
-        """The journal's logins, and those of `logged` (the earliest first) that it cannot know of.
+    def _ask_journal(self, since: int, logged: Sequence[Login], stop: Event) -> tuple[list[Login], str]:
+        """The journal's logins, with those of `logged` (the earliest first) that it cannot know of; and its trouble.
 
         Every user may write to auth.log what sshd would: only where no journal says who wrote is it believed.
         """
         if self._journal is None:
-            return list(logged)
+            return list(logged), ""
         answer = self._journal.logins(since, stop)
-        problem = unreadable_journal(self._root)
+        problem = unreadable_journal(self._root) or ""
         if answer is not None:
             problem = problem or answer[1]
         elif any(os.path.isdir(os.path.join(self._root, path)) for path in FOLDERS):
             problem = problem or "journalctl is not there, refuses, or takes too long"
-        if problem:
-            unreadable.append(Unreadable(LOGIN, "journal", problem))
         entries = [] if answer is None else answer[0]
         if answer is None or problem:
-            return [*entries, *logged]
+            return [*entries, *logged], problem
         # What was appended since the last look was written since then, whatever its stamp says.
         journal, looked = self._journal, self._looked
         reached = bisect_left(logged, True, key=lambda login: journal.reaches(max(login.at, looked), stop))
-        return [*entries, *logged[:reached]]
+        return [*entries, *logged[:reached]], ""
 
 
 def _change(login: Login) -> Change:

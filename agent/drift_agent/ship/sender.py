@@ -57,18 +57,20 @@ class Sender:
         output: Destination,
         dead_letters: DeadLetters,
         clock: Clock,
-        flush: tuple[float, float],
+        *,
+        flush_interval: float,
+        flush_phase: float,
         rng: random.Random | None = None,
     ) -> None:
-        """`flush` is the interval and the phase within it (s)."""
+        """What waits leaves every `flush_interval`, at the moment `flush_phase` within it (s)."""
         self._spool = spool
         self._output = output
         self._dead = dead_letters
         self._clock = clock
         self._label = output.options.label
         self._pace = Pace(self._label, clock, rng or random.Random())  # noqa: S311 (jitter, no secret)
-        self._interval, phase = flush
-        self._flush_at = clock.monotonic() + (phase - clock.time_ns() / 1e9) % self._interval
+        self._interval = flush_interval
+        self._flush_at = clock.monotonic() + (flush_phase - clock.time_ns() / 1e9) % self._interval
         self._todo: list[Lane] = list(output.options.lanes)[:1]
         self._suspects = Suspects()
         self._blamed: list[Group] = []

@@ -60,8 +60,15 @@ class Shipping:
         self._workers = []
         for options in outputs:
             output = Output(options, HttpClient(options, self._watchdog), clock)
-            flush = (flush_interval, phase(phase_seed, flush_interval))
-            self._workers.append(_Worker(output, Sender(spool, output, letters, clock, flush)))
+            sender = Sender(
+                spool,
+                output,
+                letters,
+                clock,
+                flush_interval=flush_interval,
+                flush_phase=phase(phase_seed, flush_interval),
+            )
+            self._workers.append(_Worker(output, sender))
 
     def start(self) -> None:
         """Starts sending; returns at once, whether servers are up or not."""

@@ -104,31 +104,15 @@ class Spool:
 
         At least one where there is one, else as many as fit into both limits.
         """
+
+        def waiting(database: Database) -> list[Batch]:
+            with rows.newest_first(database, self._output_ids[output], lane) as stored:
+                return _as_fit(chain(self._ring.newest_first(output, lane), stored), max_lines, max_bytes, skip)
+
         with self._lock:
-            found: list[Batch] = []
-            lines = size = 0
-
-            def fits(batch: Batch) -> bool:
-                nonlocal lines, size
-                lines, size = lines + batch.lines, size + len(batch.body)
-                return not found or (lines <= max_lines and size <= max_bytes)
-
-            def collect(candidates: Iterable[Batch]) -> None:
-                for batch in candidates:
-                    if batch.id in skip:
-                        continue
-                    if not fits(batch):
-                        return
-                    found.append(batch)
-
-            def read(database: Database) -> bool:
-                with rows.newest_first(database, self._output_ids[output], lane) as stored:
-                    collect(chain(self._ring.newest_first(output, lane), stored))
-                return True
-
-            if not self._file.use(read):
-                found, lines, size = [], 0, 0
-                collect(self._ring.newest_first(output, lane))
+            found = self._file.use(waiting)
+            if found is None:
+                return _as_fit(self._ring.newest_first(output, lane), max_lines, max_bytes, skip)
             return found
 
     def ack(self, output: str, batches: Sequence[Batch]) -> None:
@@ -254,6 +238,20 @@ class Spool:
             for label, id_ in self._output_ids.items()
         }
         return lanes, by_output
+
+
+def _as_fit(batches: Iterable[Batch], max_lines: int, max_bytes: int, skip: Container[int]) -> list[Batch]:
+    """The first of the batches but for the ids in `skip`: as many as fit into both limits, and at least one."""
+    found: list[Batch] = []
+    lines = size = 0
+    for batch in batches:
+        if batch.id in skip:
+            continue
+        lines, size = lines + batch.lines, size + len(batch.body)
+        if found and (lines > max_lines or size > max_bytes):
+            break
+        found.append(batch)
+    return found
 
 
 def _settle_acks(database: Database) -> bool:

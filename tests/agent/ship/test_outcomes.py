@@ -54,7 +54,9 @@ class Way:
         self.spool = Spool.open(folder / "spool.db", SpoolOptions(), [options], self.clock)
         self.output = Output(options, HttpClient(options, self.watchdog, PATIENCE), self.clock)
         letters = DeadLetters(str(folder / "dead-letter.jsonl"))
-        self.sender = Sender(self.spool, self.output, letters, self.clock, (1.0, 0.0), random.Random(1))
+        self.sender = Sender(
+            self.spool, self.output, letters, self.clock, flush_interval=1.0, flush_phase=0.0, rng=random.Random(1)
+        )
 
     def put(self, *lines: str) -> None:
         self.spool.put({"metrics": lines})

@@ -88,7 +88,9 @@ class Bench:
         self.folder = folder
         self.spool = Spool.open(folder / "spool.db", SpoolOptions(max_bytes=max_bytes), [server.options], self.clock)
         letters = DeadLetters(str(folder / "dead-letter.jsonl"))
-        self.sender = Sender(self.spool, server, letters, self.clock, (interval, 0.0), random.Random(1))
+        self.sender = Sender(
+            self.spool, server, letters, self.clock, flush_interval=interval, flush_phase=0.0, rng=random.Random(1)
+        )
 
     def put(self, lane: Lane, *lines: str) -> None:
         self.spool.put({lane: lines})
