@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from drift_agent.config import OutputOptions, SpoolOptions
 from drift_agent.errors import InputError
 from drift_agent.model import LANES, Lane
+from drift_agent.ship import rows
 from drift_agent.ship.batch import Batch
+from drift_agent.ship.database import DamagedError, Database
 from drift_agent.ship.spool import Spool
 from fakes import FakeClock
 
@@ -287,6 +289,30 @@ def test_on_a_full_disk_lines_wait_in_memory_and_reach_the_file_afterwards(tmp_p
         assert take(spool, "drift") == ["d v=2 2", "d v=1 1"]
     with opened(tmp_path) as spool:
         assert take(spool, "drift") == ["d v=2 2", "d v=1 1"]
+
+
+def test_damage_that_shows_while_batches_are_taken_gives_none_of_them_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest_first = rows.newest_first
+    asked: list[str] = []
+
+    @contextmanager
+    def damaged_at_first(database: Database, output: int, lane: Lane) -> Iterator[Iterator[Batch]]:
+        asked.append(lane)
+        with newest_first(database, output, lane) as stored:
+            yield stored if len(asked) > 1 else map(damaged, stored)
+
+    def damaged(_: Batch) -> Batch:
+        raise DamagedError("malformed")
+
+    with opened(tmp_path) as spool:
+        spool.put({"drift": ["d v=0 0"]})
+        until_full(spool)
+        spool.put({"drift": ["d v=1 1"]})
+        monkeypatch.setattr(rows, "newest_first", damaged_at_first)
+        assert take(spool, "drift") == ["d v=1 1"]
+        assert spool.stats().damaged
 
 
 def test_on_a_full_disk_log_lines_are_not_taken_for_their_file_is_the_buffer(tmp_path: Path) -> None:
