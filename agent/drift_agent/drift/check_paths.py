@@ -25,7 +25,7 @@ MOST_BYTES: Final = 64 << 20
 """A larger file is not read when some paths are looked at: whoever waits for that look must not wait for its digest."""
 
 MOST_EXPECTED_BYTES: Final = 8 << 20
-"""Nor is a folder looked at then of which the manifest has more, some 40,000 items: `LOOK_SECONDS` would not do."""
+"""A folder of which the manifest has more (some 40,000 items) is not looked at either: `LOOK_SECONDS` would not do."""
 
 LOOK_SECONDS: Final = 0.5
 """How long such a look takes at most; what it did not come to, or was reading then, is not in its scope."""

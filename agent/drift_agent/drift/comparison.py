@@ -74,7 +74,7 @@ class ImageComparison:
         self.policy_digest = manifest.header.policy_digest
 
     def tree(self, progress: Callable[[int], None], pace: Pace, *, rehash: bool) -> CheckResult:
-        """Looks at everything."""
+        """Looks at everything below the root, and at the manifest itself."""
         result = check_tree(self._root, self._manifest, cache=self._cache, rehash=rehash, progress=progress, pace=pace)
         itself = {"sha256": self._manifest.file_digest()}
         path = os.path.abspath(self._manifest.path)

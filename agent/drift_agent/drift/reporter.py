@@ -27,8 +27,8 @@ class Statement:
 class Reporter:
     """Decides when something must be said, and makes the points; what is sent and stored is the caller's.
 
-    A change is said at once while the bucket of sets has a token, else as soon as one is there, all changes until then
-    in one. Times of sets never go back, not even when the clock does.
+    A change is said at once while the bucket of sets has a token. Otherwise it waits for one, and all changes until
+    then leave in one set. Times of sets never go back, not even when the clock does.
     """
 
     def __init__(self, instance: str, report_interval: float, clock: Clock) -> None:

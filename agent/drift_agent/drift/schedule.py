@@ -5,8 +5,10 @@ from typing import Final
 from drift_agent.config import ImageOptions
 
 LEAST_PAUSE_SECONDS: Final = 1.0
+"""How long after a scan none begins on request, at least."""
+
 PAUSE_FACTOR: Final = 4.0
-"""After a scan lost hints bring no other for this long: the first at least, else this many times its length."""
+"""After a long scan it is this many times its length: scans take a fifth of the time at most."""
 
 RUNTIME_SECONDS: Final = 60.0
 """How often what runs is looked at."""
@@ -26,7 +28,7 @@ class Schedule:
         self._scanning = self._again = False
 
     def scan_in(self, now: float) -> float:
-        """Seconds until a scan is due; none are left at 0 and below."""
+        """Seconds until a scan is due; 0 or less where it is."""
         return self._scan - now
 
     def has_rested(self, now: float) -> bool:
@@ -62,7 +64,10 @@ class Schedule:
         self._scan = self._rests_until = now + min(RETRY_SECONDS, self._options.scan_interval)
 
     def rescan(self, now: float) -> None:
-        """At once, unless it was just done, or is: a tree that never rests must not keep a core busy."""
+        """Asks for a scan: at once, or after the pause where one runs or has just ended.
+
+        A tree that never rests must not keep a core busy.
+        """
         if self._scanning:
             self._again = True
         else:

@@ -45,7 +45,7 @@ def key_order(key: str) -> bytes:
 
 
 def place(line: bytes) -> tuple[str, bytes]:
-    """Where a line stands, as `order` says; one that `encode` could have made is not parsed any further for it.
+    """Where a line stands, as `order` says; of most lines only the beginning is read for that.
 
     Raises:
         LineError: the line is no item.

@@ -59,12 +59,12 @@ def require_comparable(before: Manifest, after: Manifest) -> None:
         )
 
 
-def _change(after: Manifest, left: Item | None, right: Item | None) -> Change:
-    item = right or left
+def _change(after: Manifest, was: Item | None, now: Item | None) -> Change:
+    item = now or was
     assert item is not None
     decision = after.header.policy.decide(item.key, item.kind)
-    differs, is_now = difference(left.attributes if left else {}, right.attributes if right else {})
-    change: ChangeKind = "added" if left is None else "removed" if right is None else "modified"
+    differs, is_now = difference(was.attributes if was else {}, now.attributes if now else {})
+    change: ChangeKind = "added" if was is None else "removed" if now is None else "modified"
     return Change(item.kind, item.key, change, decision.path_class, decision.severity, differs, is_now)
 
 

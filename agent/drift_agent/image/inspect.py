@@ -139,7 +139,9 @@ def extended(descriptor: int, wanted: frozenset[str]) -> dict[str, AttributeValu
 def digest(
     descriptor: int, size: int, buffer: bytearray | None = None, pace: Pace | None = None
 ) -> tuple[bytes | None, str]:
-    """Content (None where it was over 1 MiB, or changed) and hex SHA-256 of a file just opened, of `size` by its stat.
+    """Content and hex SHA-256 of a file just opened, of `size` by its stat.
+
+    The content is None where that is 1 MiB or more, or is not the file's size any more.
 
     A file that changes while it is read is read again, at most three times; what was read last counts.
 

@@ -186,8 +186,9 @@ class Stored:
 class RecordBuilder:
     """Collects the entries of one folder, whose own stat is `own`.
 
-    What changed at `trusted_before` (Unix time in ns) or later is to be looked at again, not known by its stat; so is
-    what is no folder to be entered and changed at `written_before` or later (by default the same).
+    What changed too recently is not known by its stat, and will be looked at again: the folder itself and those in it
+    that are to be entered where they changed at `trusted_before` (Unix time in ns) or later, everything else where it
+    changed at `written_before` or later (by default the same).
     """
 
     def __init__(self, own: Stat, trusted_before: int, written_before: int | None = None) -> None:

@@ -49,7 +49,7 @@ class StatCache:
         return ahead
 
     def same(self, stored: Stored) -> None:
-        """What was taken holds still."""
+        """What was taken still holds."""
         if self._new is None and stored.begin == self._same_until:
             self._same_until += stored.size
         else:  # what follows something that changed, or is gone

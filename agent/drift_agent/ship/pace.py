@@ -30,7 +30,10 @@ class Numbers:
 
 
 class Pace:
-    """One output's waits. A refusal is said each time (every 30 s), other trouble at its begin and once a minute."""
+    """One output's waits.
+
+    The log hears of each refusal (every 30 s), and of other trouble when it begins and then once a minute.
+    """
 
     def __init__(self, label: str, clock: Clock, rng: random.Random) -> None:
         self._label = label
