@@ -20,6 +20,8 @@ _HEADER: Final = struct.Struct("=IHHII")
 _REQUEST: Final = struct.Struct("=BBBBI48x")
 _ANSWER: Final = struct.Struct("=BBBB2s2s16s16sIIIIIIII")
 _ATTRIBUTE: Final = struct.Struct("=HH")
+_CODE: Final = struct.Struct("=i")
+_ID: Final = struct.Struct("=Q")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +58,34 @@ def listeners(units: dict[int, str]) -> Iterator[Listener]:
 
 
 def _answers(netlink: socket.socket) -> Iterator[bytes]:
-    """The messages of one dump, without their headers."""
+    """The messages of one dump, without their headers.
+
+    Raises:
+        OSError: the kernel refuses, or an answer is not of the form that it should have.
+    """
     while True:
         data = netlink.recv(256 << 10)
+        if len(data) < _HEADER.size:
+            raise _malformed()
         position = 0
         while position + _HEADER.size <= len(data):
             length, kind, _, _, _ = _HEADER.unpack_from(data, position)
             if kind == _DONE:
                 return
+            least = _HEADER.size + (_CODE.size if kind == _ERROR else _ANSWER.size)
+            if length < least or position + length > len(data):
+                raise _malformed()
             if kind == _ERROR:
-                code = -struct.unpack_from("=i", data, position + _HEADER.size)[0]
+                code = -_CODE.unpack_from(data, position + _HEADER.size)[0]
                 if code == errno.ENOENT:  # this kernel has no such family
                     return
                 raise OSError(code, os.strerror(code))
-            if length < _HEADER.size + _ANSWER.size:
-                raise OSError(errno.EIO, "a malformed answer of sock_diag")
             yield data[position + _HEADER.size : position + length]
             position += (length + 3) & ~3
+
+
+def _malformed() -> OSError:
+    return OSError(errno.EIO, "a malformed answer of sock_diag")
 
 
 def _listener(protocol: str, answer: bytes, units: dict[int, str]) -> Listener:
@@ -83,9 +96,9 @@ def _listener(protocol: str, answer: bytes, units: dict[int, str]) -> Listener:
     position = _ANSWER.size
     while position + _ATTRIBUTE.size <= len(answer):
         length, kind = _ATTRIBUTE.unpack_from(answer, position)
-        if length < _ATTRIBUTE.size:
+        if length < _ATTRIBUTE.size or position + length > len(answer):
             break
-        if kind == _CGROUP_ID and length == _ATTRIBUTE.size + 8:
-            unit = units.get(struct.unpack_from("=Q", answer, position + _ATTRIBUTE.size)[0])
+        if kind == _CGROUP_ID and length == _ATTRIBUTE.size + _ID.size:
+            unit = units.get(_ID.unpack_from(answer, position + _ATTRIBUTE.size)[0])
         position += (length + 3) & ~3
     return Listener(protocol, address, int.from_bytes(port, "big"), uid, unit)
