@@ -91,7 +91,7 @@ class StatCache:
             file = open(self._path, "rb", buffering=_COPY)  # noqa: SIM115 (closed by `close`)
         except OSError:
             return None
-        if file.read(self._start) == _MAGIC + self._identity + b"\n":
+        if _bytes(file, self._start) == _MAGIC + self._identity + b"\n":
             return file
         file.close()
         return None
@@ -133,13 +133,20 @@ class StatCache:
 
 
 def _read(file: IO[bytes], begin: int) -> Stored | None:
-    """The next record; None at the end, and where the file is damaged."""
-    head = file.read(HEAD.size)
+    """The next record; None at the end, and where the file is damaged or cannot be read."""
+    head = _bytes(file, HEAD.size)
     if len(head) != HEAD.size:
         return None
     key_length, names_length, count, lines_length = HEAD.unpack(head)
     total = Stored.body_bytes(key_length, names_length, count, lines_length)
     if total > _MAX_PART:
         return None
-    body = file.read(total)
+    body = _bytes(file, total)
     return Stored(begin, key_length, names_length, count, body) if len(body) == total else None
+
+
+def _bytes(file: IO[bytes], count: int) -> bytes:
+    try:
+        return file.read(count)
+    except OSError:
+        return b""

@@ -1,5 +1,7 @@
 """The stat cache: what it remembers, when it is written, and when it is not believed."""
 
+import errno
+import io
 import os
 from pathlib import Path
 
@@ -57,6 +59,29 @@ def test_folders_that_are_gone_or_new_are_passed_over(tmp_path: Path) -> None:
     assert cache.take("/Aa") is None
     assert taken(cache, "/b") == RECORDS[3]
     cache.close()
+
+
+def test_where_it_cannot_be_read_nothing_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No folder of the tree is unreadable for it."""
+
+    class Damaged(io.BytesIO):
+        left = 3
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            Damaged.left -= 1
+            if Damaged.left < 0:
+                raise OSError(errno.EIO, "Input/output error")
+            return super().read(size)
+
+    fill(tmp_path / "cache", *RECORDS)
+    raw = (tmp_path / "cache").read_bytes()
+    monkeypatch.setattr("builtins.open", lambda *_, **__: Damaged(raw))
+    for reads, known in ((0, None), (2, None), (3, RECORDS[0])):
+        Damaged.left = reads
+        cache = StatCache(str(tmp_path / "cache"), "one")
+        assert taken(cache, "/") == known
+        assert cache.take("/a") is None
+        cache.close()
 
 
 def test_nothing_is_written_while_nothing_changes(tmp_path: Path) -> None:
