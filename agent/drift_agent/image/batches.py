@@ -96,12 +96,12 @@ class Batches:
         self._sent.clear()
 
     def _dispatch(self) -> None:
-        batch = self._taken()
-        self._given += len(batch.names)
+        self._given += len(self._batch.names)
         if self._given > 0:
             self._helper.start()
-        while self._sent and self._receive(wait=False):
+        while self._sent and self._receive(wait=False):  # which `pace` may end: nothing is in our hands meanwhile
             pass
+        batch = self._taken()
         if self._helper.has_room and self._helper.send(
             [folder.descriptor for folder in batch.folders], batch.counts, batch.names
         ):

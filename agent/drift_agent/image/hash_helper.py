@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from subprocess import Popen
 
 ANSWER_SECONDS: Final = 60
-"""How long one batch is waited for; a process that hangs then is none any more."""
+"""How long it is waited for with one batch, to take or to answer it; a process that hangs then is none any more."""
 
 MAX_SENT: Final = 12
 """Batches that wait there at most."""
@@ -53,13 +53,17 @@ class HashHelper:
 
     def start(self) -> None:
         """Starts the process, once, where it can be."""
-        if sys.platform != "linux" or self._tried:
+        if sys.platform != "linux" or self._tried or self._most < 1:
             return
         self._tried = True
-        import subprocess  # here, for it costs a tenth of what an unchanged rescan takes
+        try:
+            import subprocess  # here, for it costs a tenth of what an unchanged rescan takes
 
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", ANSWER_SECONDS, 0))
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        except OSError:  # too many files are open
+            return
+        for wait in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            ours.setsockopt(socket.SOL_SOCKET, wait, struct.pack("ll", ANSWER_SECONDS, 0))
         command = [sys.executable, "-I", "-S", hash_worker.__file__, str(theirs.fileno())]
         nowhere = subprocess.DEVNULL
         with theirs, suppress(OSError):

@@ -55,7 +55,9 @@ def look(folder: int, name: bytes, most: int, buffer: memoryview) -> tuple[bytes
         size = status.st_size
         if size <= most and size < len(buffer):
             count = os.readv(descriptor, [buffer[: size + 1]])
-            if count == size:
+            if count != size:  # whoever reads it again begins at its beginning
+                os.lseek(descriptor, 0, os.SEEK_SET)
+            else:
                 digest = hashlib.sha256(buffer[:count]).digest()
                 how = WHOLE if _is_plain(descriptor) else WHOLE | OPEN
         record = RECORD.pack(
@@ -107,8 +109,8 @@ def serve(connection: socket.socket) -> None:
     """Serves one connection to its end, or to a message that did not arrive whole."""
     buffer = memoryview(bytearray(MAX_BYTES))
     while True:
-        asked, folders, _, _ = socket.recv_fds(connection, MAX_MESSAGE, BATCH)
-        if not asked:
+        asked, folders, how, _ = socket.recv_fds(connection, MAX_MESSAGE, BATCH)
+        if not asked or how & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
             return
         number = array("H", asked[:2])[0]
         if number != len(folders):

@@ -271,9 +271,9 @@ class Looker:
         entry.stat = (device, inode, size, mtime, ctime)
         if descriptor < 0 and decision.attributes is ALL_ATTRIBUTES:
             entry.line = plain_file_line(entry.key, mode, uid, gid, nlink, digest.hex())
-        elif not how & WHOLE:
-            status = os.fstat(descriptor)
-            entry.stat = stat_key(status)
+            return
+        status = os.stat_result((mode, inode, device, nlink, uid, gid, size, 0, 0, 0))
+        if not how & WHOLE:
             self._read(folder, entry, descriptor, status)
         else:
             attributes: dict[str, AttributeValue] = {}
@@ -284,7 +284,6 @@ class Looker:
                     entry.error = reason(failure)
                 finally:
                     os.close(descriptor)
-            status = os.stat_result((mode, inode, device, nlink, uid, gid, size, 0, 0, 0))
             entry.line = file_line(entry.key, decision, status, attributes, digest.hex())
 
     def _settle_otherwise(self, folder: Place, entry: Entry) -> None:

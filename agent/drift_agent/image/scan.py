@@ -203,6 +203,9 @@ class Scan:
         except OSError as error:
             os.close(descriptor)
             return self._late(folder, reason(error))
+        except inspect.ReadStoppedError:
+            os.close(descriptor)
+            raise
         if isinstance(steps, Run):
             os.close(descriptor)
             return steps

@@ -18,6 +18,7 @@ from drift_agent.image.hashing import Hasher
 from drift_agent.image.inspect import ReadStoppedError
 from drift_agent.image.policy import DEFAULT_DECISION, Policy, Rule
 from drift_agent.image.scan import Scan
+from drift_agent.image.statcache import StatCache
 from trees import Link, Tree, make_tree
 
 POLICY = Policy.of([Rule("/b/**", attributes=frozenset(["type", "sha256"])), Rule("/c/**", "sealed")])
@@ -119,6 +120,47 @@ def test_nothing_is_left_open_where_a_scan_is_given_up(tmp_path: Path) -> None:
         entries = scan.entries()
         for _ in range(20):
             next(entries)
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("with_cache", [False, True])
+@pytest.mark.parametrize("patience", range(4))
+def test_nothing_is_left_open_where_the_pace_ends_a_scan(
+    tmp_path: Path, patience: int, with_cache: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it was at: here each batch is seen while the next one is at hand."""
+    receive = HashHelper.receive
+    monkeypatch.setattr(HashHelper, "receive", lambda helper, *, wait: receive(helper, wait=True))
+    told: list[int] = []
+
+    def pace(count: int) -> None:
+        told.append(count)
+        if len(told) > patience:
+            raise ReadStoppedError
+
+    root = make_tree(tmp_path / "root", {f"{number:02}": {"a": "x", "b": "y"} for number in range(4 * BATCH)})
+    cache = StatCache(str(tmp_path / "cache"), "one")
+    with (
+        Hasher(pace=pace) as hasher,
+        Scan(str(root), POLICY, hasher=hasher, pace=pace) as scan,
+        pytest.raises(ReadStoppedError),
+    ):
+        list(scan.changes(cache) if with_cache else scan.entries())
+    cache.close()
+
+
+@pytest.mark.usefixtures("at_once")
+def test_where_no_process_can_be_started_everything_is_looked_at_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_more(*_: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    root = many(tmp_path)
+    expected = lines(root)
+    monkeypatch.setattr("socket.socketpair", no_more)
+    with Hasher() as hasher:
+        assert lines(root, hasher) == expected
 
 
 @pytest.mark.usefixtures("at_once")

@@ -1,8 +1,11 @@
 """A process that looks at files: it says what a look here says, and has no answer where it is gone or hangs."""
 
+import errno
 import os
 import resource
 import signal
+import socket
+import subprocess
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
@@ -95,6 +98,43 @@ def test_where_few_files_may_be_open_few_wait(monkeypatch: pytest.MonkeyPatch) -
     for soft, most in ((100, 0), (256, 2), (1024, 8), (1 << 20, MAX_SENT)):
         monkeypatch.setattr(resource, "getrlimit", lambda _, soft=soft: (soft, soft))
         assert HashHelper()._most == most
+
+
+def test_who_takes_nothing_any_more_is_not_waited_for_without_end(
+    asked: tuple[list[int], "array[int]", list[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("drift_agent.image.hash_helper.ANSWER_SECONDS", 1)
+    monkeypatch.setattr("drift_agent.image.hash_helper.MAX_SENT", 1000)
+    helper = HashHelper()
+    helper.start()
+    assert helper._process is not None
+    assert helper._connection is not None
+    helper._connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    helper._process.send_signal(signal.SIGSTOP)
+    for _ in range(100):
+        if not helper.send(*asked):
+            break
+    assert not helper.is_running
+    helper.close()
+
+
+@pytest.mark.parametrize("fails", ["socketpair", "Popen"])
+def test_where_no_more_files_may_be_open_none_is_started(monkeypatch: pytest.MonkeyPatch, fails: str) -> None:
+    def no_more(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(socket if fails == "socketpair" else subprocess, fails, no_more)
+    helper = HashHelper()
+    helper.start()
+    assert not helper.is_running
+    helper.close()
+
+
+def test_where_none_may_wait_none_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (100, 100))
+    helper = HashHelper()
+    helper.start()
+    assert not helper.is_running
 
 
 def test_no_descriptor_is_left_open(asked: tuple[list[int], "array[int]", list[bytes]]) -> None:

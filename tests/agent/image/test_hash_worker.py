@@ -13,6 +13,7 @@ from drift_agent.image.hash_worker import (
     BATCH,
     MAX_BATCH_BYTES,
     MAX_BYTES,
+    MAX_MESSAGE,
     OPEN,
     RECORD,
     UNSEEN,
@@ -70,7 +71,7 @@ def test_what_has_xattrs_or_is_too_much_for_one_piece_is_left_open(
         os.close(descriptor)
 
 
-def test_a_file_of_another_length_than_its_stat_said_is_left_open(
+def test_a_file_of_another_length_than_its_stat_said_is_left_open_at_its_beginning(
     tmp_path: Path, folder: int, buffer: memoryview, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_tree(tmp_path, {"file": "x"})
@@ -83,8 +84,9 @@ def test_a_file_of_another_length_than_its_stat_said_is_left_open(
 
     monkeypatch.setattr(os, "fstat", stat_then_grow)
     record, descriptor, _ = look(folder, b"file", MAX_BYTES, buffer)
-    os.close(descriptor)
     assert RECORD.unpack(record)[0] == OPEN
+    assert os.read(descriptor, 100) == b"longer"
+    os.close(descriptor)
 
 
 def test_a_time_that_no_record_can_hold_is_left_to_who_asks(tmp_path: Path, folder: int, buffer: memoryview) -> None:
@@ -128,3 +130,18 @@ def test_a_message_is_answered_file_by_file_whatever_the_names_are(tmp_path: Pat
     assert [record[-1] for record in RECORD.iter_unpack(records)] == [hashlib.sha256(one).digest() for one in expected]
     for descriptor in folders:
         os.close(descriptor)
+
+
+def test_a_message_that_did_not_arrive_whole_is_not_answered(folder: int) -> None:
+    """Its last name could be another file's: on some file systems names are longer than 255 bytes."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    server = Thread(target=serve, args=(theirs,), daemon=True)
+    server.start()
+    asked = message(array("H", [BATCH]), [b"x" * 700] * BATCH)
+    assert len(asked) > MAX_MESSAGE
+    socket.send_fds(ours, [asked], [folder])
+    server.join(10)
+    assert not server.is_alive()
+    theirs.close()
+    assert ours.recv(1) == b""
+    ours.close()
