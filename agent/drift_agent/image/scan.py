@@ -178,11 +178,7 @@ class Scan:
                     continue
                 stack.append(child)
                 if len(stack) > MAX_OPEN_FOLDERS + 1:  # the first is no parent of the second where both are the root
-                    given_up = stack[-1 - MAX_OPEN_FOLDERS]
-                    status = os.fstat(given_up.descriptor)
-                    given_up.identity = (status.st_dev, status.st_ino)
-                    os.close(given_up.descriptor)
-                    given_up.descriptor = -1
+                    self._give_up(stack[-1 - MAX_OPEN_FOLDERS])
             else:
                 yield step
 
@@ -217,6 +213,16 @@ class Scan:
         entry = Entry(folder.key, self._looker.ruling(folder.state).decision, b"", why, hidden_below=not vanished)
         entry.late = True
         return entry
+
+    @staticmethod
+    def _give_up(folder: _Folder) -> None:
+        """Closes it until its last open child is done; it is closed already where that has a sibling."""
+        if folder.descriptor < 0:
+            return
+        status = os.fstat(folder.descriptor)
+        folder.identity = (status.st_dev, status.st_ino)
+        os.close(folder.descriptor)
+        folder.descriptor = -1
 
     @staticmethod
     def _open_again(parent: _Folder, child: _Folder) -> bool:

@@ -12,12 +12,13 @@ from typing import Any, TypeAlias
 import pytest
 
 from drift_agent.errors import InputError
+from drift_agent.image import scan
 from drift_agent.image.canonical import decode, encode, key_order
 from drift_agent.image.entry import Entry
 from drift_agent.image.hashing import Hasher
 from drift_agent.image.policy import Policy, Rule
 from drift_agent.image.scan import Scan
-from trees import File, Link, make_tree
+from trees import File, Link, Tree, make_tree
 
 See: TypeAlias = "Callable[..., dict[str, Entry]]"
 
@@ -104,6 +105,22 @@ def test_a_tree_deeper_than_path_max_and_than_the_open_files_is_walked(seen: See
     assert len(entries) == 1 + 2 * depth
     assert not any(entry.error for entry in entries.values())
     assert max(map(len, entries)) > 4096
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 100])
+def test_a_tree_that_branches_below_what_may_be_open_is_walked(
+    seen: See, tmp_path: Path, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twigs: Tree = {"1": {"f": "1", "x": {"f": "2"}, "y": {"f": "3"}}, "2": {"f": "4"}, "3": {"f": "5"}}
+    tree: Tree = {"a": twigs, "b": twigs, "c": {"a": twigs, "b": twigs}}
+    for _ in range(most):
+        tree = {"d": tree, "e": "", "g": {"f": ""}}
+    make_tree(tmp_path, tree)
+    expected = ["/", *(f"/{path.relative_to(tmp_path)}" for path in tmp_path.rglob("*"))]
+    monkeypatch.setattr(scan, "MAX_OPEN_FOLDERS", most)
+    entries = seen(tmp_path)
+    assert list(entries) == sorted(expected, key=key_order)
+    assert not any(entry.error for entry in entries.values())
 
 
 def test_what_is_ignored_is_neither_seen_nor_descended_into(seen: See, tmp_path: Path) -> None:
