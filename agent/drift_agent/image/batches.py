@@ -18,12 +18,12 @@ from drift_agent.image.hash_worker import BATCH, MAX_BYTES, OPEN, RECORD, UNSEEN
 START_AFTER: Final = 500
 """Files that are given before the process starts: a rescan that has little to look at starts none."""
 
-Record: TypeAlias = tuple[int, int, int, int, int, int, int, int, int, int, bytes]
+Record: TypeAlias = tuple[int, int, int, int, int, int, int, int, int, int, int, bytes]
 """A `hash_worker.RECORD`."""
 
-Settle: TypeAlias = Callable[[Place, Entry, Record | None, int], None]
-"""Given what was seen of one file (None: nothing; whatever stands there is to be looked at by itself), its folder, open
-meanwhile, and its descriptor where that was left open (else -1), which is the callee's then."""
+Settle: TypeAlias = Callable[[Place, Entry, Record | None, bytes, int], None]
+"""Given what was seen of one file (None: nothing; whatever stands there is to be looked at by itself) with its xattrs,
+its folder, open meanwhile, and its descriptor where that was left open (else -1), which is the callee's then."""
 
 
 class Batch:
@@ -128,21 +128,23 @@ class Batches:
         folders = [folder.descriptor for folder in batch.folders]
         self._seen(batch, *look_at(folders, batch.counts, batch.names, self._buffer))
 
-    def _seen(self, batch: Batch, records: bytes, left_open: list[int]) -> None:
-        if len(records) != RECORD.size * len(batch.names):
-            records = UNSEEN * len(batch.names)
+    def _seen(self, batch: Batch, answer: bytes, left_open: list[int]) -> None:
+        begin = RECORD.size * len(batch.names)
+        found = list(RECORD.iter_unpack(answer[:begin])) if len(answer) >= begin else []
+        if len(answer) != begin + sum(record[1] for record in found):
+            found = list(RECORD.iter_unpack(UNSEEN * len(batch.names)))
         descriptors = iter(left_open)
-        found = list(RECORD.iter_unpack(records))
         try:
             if self._pace is not None:
-                self._pace(sum(record[7] for record in found if record[0] & WHOLE))
+                self._pace(sum(record[8] for record in found if record[0] & WHOLE))
             of_file = zip(batch.waiting, found, strict=True)
             for folder, count in zip(batch.folders, batch.counts, strict=True):
                 for entry, record in islice(of_file, count):
                     entry.unfinished = None
+                    xattrs = answer[begin : (begin := begin + record[1])]
                     descriptor = next(descriptors, -1) if record[0] & OPEN else -1
                     known = record[0] == WHOLE or descriptor >= 0
-                    self._settle(folder, entry, record if known else None, descriptor)
+                    self._settle(folder, entry, record if known else None, xattrs, descriptor)
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)

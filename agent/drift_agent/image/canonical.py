@@ -83,7 +83,7 @@ def encode(item: Item) -> bytes:
     """The item's line, with its newline."""
     attributes = item.attributes
     members = [f'"kind":"{item.kind}"', string_member("key", item.key)]
-    members += [_member(name, attributes[name]) for name in sorted(attributes, key=_attribute_order)]
+    members += [member(name, attributes[name]) for name in sorted(attributes, key=_attribute_order)]
     return ("{" + ",".join(members) + "}\n").encode()
 
 
@@ -143,7 +143,8 @@ def _attribute_order(name: str) -> tuple[int, str]:
     return _POSITION.get(name, len(_POSITION)), name
 
 
-def _member(name: str, value: AttributeValue) -> str:
+def member(name: str, value: AttributeValue) -> str:
+    """One attribute as it stands in a line."""
     if isinstance(value, str):
         return string_member(encode_basestring(name)[1:-1], value)
     return f"{encode_basestring(name)}:{json.dumps(value)}"

@@ -2,9 +2,11 @@
 
 import os
 import stat
+from functools import lru_cache
 from typing import Final
 
-from drift_agent.image.canonical import XATTR, encode, string_member
+from drift_agent.image import hash_worker
+from drift_agent.image.canonical import XATTR, encode, member, string_member
 from drift_agent.image.policy import ALL_ATTRIBUTES, Decision
 from drift_agent.model import Attributes, AttributeValue, Item
 
@@ -27,12 +29,24 @@ def file_line(key: str, decision: Decision, status: os.stat_result, attributes: 
     return line(key, decision, status, {**attributes, "sha256": digest} if digest else attributes)
 
 
-def plain_file_line(key: str, mode: int, uid: int, gid: int, nlink: int, digest: str) -> bytes:
-    """The most frequent line, without detours: every attribute is wanted, and there are neither flags nor xattrs."""
+def plain_file_line(key: str, mode: int, uid: int, gid: int, nlink: int, digest: str, xattrs: str = "") -> bytes:
+    """The most frequent line, without detours: every attribute is wanted, there are no flags, and `xattr_members`."""
     return (
         f'{{"kind":"file",{string_member("key", key)},"type":"file","mode":"{stat.S_IMODE(mode):04o}"'
-        f',"uid":{uid},"gid":{gid},"nlink":{nlink},"sha256":"{digest}"}}\n'
+        f',"uid":{uid},"gid":{gid},"nlink":{nlink},"sha256":"{digest}"{xattrs}}}\n'
     ).encode()
+
+
+def xattr_attributes(said: bytes) -> dict[str, AttributeValue]:
+    """The xattrs that `hash_worker` says, as attributes."""
+    return {XATTR + name: digest for name, digest in hash_worker.xattrs_of(said).items()}
+
+
+@lru_cache(256)  # labels: one for many files
+def xattr_members(said: bytes) -> str:
+    """The same as they end a line."""
+    attributes = xattr_attributes(said)
+    return "".join(f",{member(name, attributes[name])}" for name in sorted(attributes))
 
 
 def folder_line(key: str, decision: Decision, status: os.stat_result, attributes: Attributes) -> bytes:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from drift_agent.image import hash_worker
-from drift_agent.image.hash_worker import BATCH, RECORD, message
+from drift_agent.image.hash_worker import BATCH, MAX_ANSWER, message
 
 if TYPE_CHECKING:
     from subprocess import Popen
@@ -89,7 +89,7 @@ class HashHelper:
         return True
 
     def receive(self, *, wait: bool) -> tuple[bytes, list[int]] | None:
-        """The answer to the oldest batch that was sent: records, and descriptors of what is left open.
+        """The answer to the oldest batch that was sent: records with xattrs, and descriptors of what is left open.
 
         None where there is none yet, or nobody who would give it any more.
         """
@@ -97,7 +97,7 @@ class HashHelper:
             return None
         flags = socket.MSG_CMSG_CLOEXEC | (0 if wait else socket.MSG_DONTWAIT)
         try:
-            records, ancillary, how, _ = self._connection.recvmsg(RECORD.size * BATCH, _ROOM_FOR_FILES, flags)
+            records, ancillary, how, _ = self._connection.recvmsg(MAX_ANSWER, _ROOM_FOR_FILES, flags)
         except BlockingIOError:
             if wait:
                 self._lose()

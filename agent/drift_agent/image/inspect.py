@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 from drift_agent.errors import InputError
 from drift_agent.image import hash_worker
 from drift_agent.image.canonical import XATTR
+from drift_agent.image.hash_worker import NOT_THERE
 from drift_agent.model import AttributeValue
 
 OPEN_FILE: Final = hash_worker.OPEN_FILE
@@ -24,8 +25,6 @@ Pace: TypeAlias = Callable[[int], None]
 """Told of each block that was read, by the thread that read it (bytes); may wait, and may raise `ReadStoppedError`."""
 
 _FLAG_NAMES: Final = ((0x10, "i"), (0x20, "a"))
-_HAS_XATTRS: Final = hasattr(os, "listxattr")
-_NOT_THERE: Final = frozenset((errno.ENOTSUP, errno.ENOTTY, errno.ENOSYS, errno.EINVAL, errno.ENOENT))
 
 
 class ReadStoppedError(Exception):
@@ -84,7 +83,7 @@ def flags(descriptor: int) -> str:
     try:
         answer = fcntl.ioctl(descriptor, hash_worker.GET_FLAGS, b"\0\0\0\0\0\0\0\0")
     except OSError as error:
-        if error.errno in _NOT_THERE:
+        if error.errno in NOT_THERE:
             return ""
         raise
     bits = answer[0] & hash_worker.FLAG_MASK
@@ -99,13 +98,13 @@ def xattrs(where: int | str) -> dict[str, AttributeValue]:
     Raises:
         OSError: they are there and could not be read.
     """
-    if not _HAS_XATTRS:
+    if not hash_worker.HAS_XATTRS:
         return {}
     follow = isinstance(where, int)
     try:
         names = os.listxattr(where, follow_symlinks=follow)
     except OSError as error:
-        if error.errno in _NOT_THERE:
+        if error.errno in NOT_THERE:
             return {}
         raise
     found: dict[str, AttributeValue] = {}

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from drift_agent.image import inspect
 from drift_agent.image.batches import Batches, Record
 from drift_agent.image.entry import Entry, Place, Seen
-from drift_agent.image.file_line import file_line, folder_line, line, plain_file_line
+from drift_agent.image.file_line import file_line, folder_line, line, plain_file_line, xattr_attributes, xattr_members
 from drift_agent.image.globs import State
 from drift_agent.image.hash_worker import WHOLE
 from drift_agent.image.hashing import Hasher
@@ -261,22 +261,23 @@ class Looker:
             entry.error = reason(failure)
         entry.line = file_line(entry.key, entry.decision, status, ticket.attributes, digest)
 
-    def _settle(self, folder: Place, entry: Entry, record: Record | None, descriptor: int) -> None:
+    def _settle(self, folder: Place, entry: Entry, record: Record | None, xattrs: bytes, descriptor: int) -> None:
         """What became of a file; `Batches` says how it is told."""
         if record is None:
             self._settle_otherwise(folder, entry)
             return
-        how, mode, uid, gid, nlink, device, inode, size, mtime, ctime, digest = record
+        how, _, mode, uid, gid, nlink, device, inode, size, mtime, ctime, digest = record
         decision = entry.decision
         entry.stat = (device, inode, size, mtime, ctime)
         if descriptor < 0 and decision.attributes is ALL_ATTRIBUTES:
-            entry.line = plain_file_line(entry.key, mode, uid, gid, nlink, digest.hex())
+            members = xattr_members(xattrs) if xattrs else ""
+            entry.line = plain_file_line(entry.key, mode, uid, gid, nlink, digest.hex(), members)
             return
         status = os.stat_result((mode, inode, device, nlink, uid, gid, size, 0, 0, 0))
         if not how & WHOLE:
             self._read(folder, entry, descriptor, status)
         else:
-            attributes: dict[str, AttributeValue] = {}
+            attributes = xattr_attributes(xattrs) if "xattr" in decision.attributes else {}
             if descriptor >= 0:
                 try:
                     attributes = inspect.extended(descriptor, decision.attributes)

@@ -55,7 +55,11 @@ def many(root: Path) -> Path:
     }
     make_tree(root, tree)
     for number in range(0, 60, 7):
-        os.setxattr(root / f"a/{number:02}", "user.note", b"1")
+        for top in "abc":
+            os.setxattr(root / f"{top}/{number:02}", "user.note", b"1")
+    for number in range(0, 60, 13):
+        for note in range(number):
+            os.setxattr(root / f"a/{number:02}", f"user.note-{note}", b"2")
     return root
 
 
@@ -187,11 +191,12 @@ def test_what_is_told_of_each_file_is_told_with_its_own_folder(tmp_path: Path) -
     make_tree(tmp_path, {"a": {"1": "x", "2": "yy"}, "b": {"1": "zzz"}})
     told: list[tuple[str, str, int, int]] = []
 
-    def settle(folder: Place, entry: Entry, record: Record | None, descriptor: int) -> None:
+    def settle(folder: Place, entry: Entry, record: Record | None, xattrs: bytes, descriptor: int) -> None:
         assert record is not None
+        assert xattrs == b""
         assert entry.unfinished is None
         assert os.readlink(f"/proc/self/fd/{folder.descriptor}") == str(tmp_path / folder.key[1:])
-        told.append((entry.key, folder.key, record[0], record[7]))
+        told.append((entry.key, folder.key, record[0], record[8]))
         assert descriptor == -1
 
     many_files = Batches(settle)

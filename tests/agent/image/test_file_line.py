@@ -1,5 +1,6 @@
 """The lines of files and folders: the short cuts say what the canonical form says, and a rule what it wants."""
 
+import hashlib
 import os
 import stat
 
@@ -7,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drift_agent.image.canonical import decode, encode
-from drift_agent.image.file_line import file_line, folder_line, line, plain_file_line
+from drift_agent.image.file_line import (
+    file_line,
+    folder_line,
+    line,
+    plain_file_line,
+    xattr_attributes,
+    xattr_members,
+)
 from drift_agent.image.policy import DEFAULT_DECISION, Decision
 from drift_agent.image.semantics import ATTRIBUTES
 from drift_agent.model import Attributes, Item
@@ -31,6 +39,19 @@ def test_the_most_frequent_lines_are_the_canonical_ones(key: str, mode: int, uid
     assert plain_file_line(key, file.st_mode, uid, gid, nlink, DIGEST) == expected
     folder = status(stat.S_IFDIR | mode, uid, gid)
     assert folder_line(key, DEFAULT_DECISION, folder, {}) == encode(Item("file", key, {"type": "dir", **common}))
+
+
+@given(st.dictionaries(st.binary(min_size=1, max_size=9).map(lambda name: name.replace(b"\0", b"_")), st.binary()))
+def test_a_line_that_ends_with_xattrs_is_the_canonical_one(xattrs: dict[bytes, bytes]) -> None:
+    said = b"".join(b"user." + name + b"\0" + hashlib.sha256(value).digest() for name, value in xattrs.items())
+    file = status(stat.S_IFREG | 0o644)
+    attributes = xattr_attributes(said)
+    assert attributes == {
+        f"xattr.user.{name.decode('utf-8', 'backslashreplace')}": hashlib.sha256(value).hexdigest()
+        for name, value in xattrs.items()
+    }
+    line = plain_file_line("/f", file.st_mode, 0, 0, 1, DIGEST, xattr_members(said))
+    assert line == file_line("/f", DEFAULT_DECISION, file, attributes, DIGEST)
 
 
 @given(st.sets(st.sampled_from(ATTRIBUTES)))

@@ -27,11 +27,13 @@ def helper() -> Iterator[HashHelper]:
 
 @pytest.fixture
 def asked(tmp_path: Path) -> Iterator[tuple[list[int], "array[int]", list[bytes]]]:
-    """A batch: a folder of files, one with an xattr."""
+    """A batch: a folder of files, one with an xattr, one with many."""
     names = [str(number).encode() for number in range(BATCH)]
     for number, name in enumerate(names):
         (tmp_path / name.decode()).write_text(str(number) * (number * 1000 + 1))
-    os.setxattr(tmp_path / "3", "user.note", b"1")
+    for number in range(10):
+        os.setxattr(tmp_path / "3", f"user.note-{number}", b"1")
+    os.setxattr(tmp_path / "5", "user.note", b"1")
     folder = os.open(tmp_path, os.O_RDONLY)
     yield [folder], array("H", [BATCH]), names
     os.close(folder)
@@ -46,7 +48,9 @@ def test_it_says_what_a_look_here_says_and_passes_open_files_on(
     records, (descriptor,) = answer
     here, (other,) = look_at(*asked, memoryview(bytearray(MAX_BYTES)))
     assert records == here
-    assert [number for number, record in enumerate(RECORD.iter_unpack(records)) if record[0] & OPEN] == [3]
+    found = list(RECORD.iter_unpack(records[: RECORD.size * BATCH]))
+    assert [number for number, record in enumerate(found) if record[0] & OPEN] == [3]
+    assert [number for number, record in enumerate(found) if record[1]] == [5]
     assert os.readlink(f"/proc/self/fd/{descriptor}") == str(tmp_path / "3")
     assert not os.get_inheritable(descriptor)
     os.close(descriptor)

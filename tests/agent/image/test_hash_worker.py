@@ -22,6 +22,7 @@ from drift_agent.image.hash_worker import (
     look_at,
     message,
     serve,
+    xattrs_of,
 )
 from trees import File, Link, make_tree
 
@@ -41,11 +42,11 @@ def test_a_file_is_seen_whole_with_its_stat_and_digest(
     tmp_path: Path, folder: int, buffer: memoryview, text: str
 ) -> None:
     make_tree(tmp_path, {"file": File(text, 0o4755)})
-    record, descriptor, count = look(folder, b"file", MAX_BYTES, buffer)
+    record, xattrs, descriptor, count = look(folder, b"file", MAX_BYTES, buffer)
     status = (tmp_path / "file").stat()
-    assert (descriptor, count) == (-1, len(text))
+    assert (xattrs, descriptor, count) == (b"", -1, len(text))
     assert RECORD.unpack(record) == (
-        WHOLE, status.st_mode, status.st_uid, status.st_gid, 1, status.st_dev, status.st_ino, len(text),
+        WHOLE, 0, status.st_mode, status.st_uid, status.st_gid, 1, status.st_dev, status.st_ino, len(text),
         status.st_mtime_ns, status.st_ctime_ns, hashlib.sha256(text.encode()).digest(),
     )  # fmt: skip
 
@@ -56,16 +57,30 @@ def test_what_is_no_regular_file_is_not_seen_and_no_link_is_followed(
     make_tree(tmp_path, {"file": "x", "link": Link("file"), "dir": None})
     os.mkfifo(tmp_path / "fifo")
     for name in (b"link", b"dir", b"fifo", b"gone"):
-        assert look(folder, name, MAX_BYTES, buffer) == (UNSEEN, -1, 0)
+        assert look(folder, name, MAX_BYTES, buffer) == (UNSEEN, b"", -1, 0)
 
 
-def test_what_has_xattrs_or_is_too_much_for_one_piece_is_left_open(
+def test_xattrs_are_said_but_for_roots_own(tmp_path: Path, folder: int, buffer: memoryview) -> None:
+    make_tree(tmp_path, {"file": "x"})
+    values = {"user.note": b"1", "user.empty": b"", "user.\xff": b"\0\n"}
+    for name, value in values.items():
+        os.setxattr(tmp_path / "file", name, value)
+    if os.geteuid() == 0:
+        os.setxattr(tmp_path / "file", "trusted.note", b"1")
+    record, xattrs, descriptor, _ = look(folder, b"file", MAX_BYTES, buffer)
+    assert (RECORD.unpack(record)[:2], descriptor) == ((WHOLE, len(xattrs)), -1)
+    assert xattrs_of(xattrs) == {name: hashlib.sha256(value).hexdigest() for name, value in values.items()}
+
+
+def test_what_has_many_xattrs_or_is_too_much_for_one_piece_is_left_open(
     tmp_path: Path, folder: int, buffer: memoryview
 ) -> None:
     make_tree(tmp_path, {"noted": "x", "large": "x" * MAX_BYTES, "more": "xx"})
-    os.setxattr(tmp_path / "noted", "user.note", b"1")
+    for number in range(10):
+        os.setxattr(tmp_path / "noted", f"user.note-{number}", b"1")
     for name, most, how in ((b"noted", 9, WHOLE | OPEN), (b"large", 2 * MAX_BYTES, OPEN), (b"more", 1, OPEN)):
-        record, descriptor, _ = look(folder, name, most, buffer)
+        record, xattrs, descriptor, _ = look(folder, name, most, buffer)
+        assert xattrs == b""
         assert RECORD.unpack(record)[0] == how
         assert os.readlink(f"/proc/self/fd/{descriptor}") == str(tmp_path / os.fsdecode(name))
         os.close(descriptor)
@@ -83,7 +98,7 @@ def test_a_file_of_another_length_than_its_stat_said_is_left_open_at_its_beginni
         return status
 
     monkeypatch.setattr(os, "fstat", stat_then_grow)
-    record, descriptor, _ = look(folder, b"file", MAX_BYTES, buffer)
+    record, _, descriptor, _ = look(folder, b"file", MAX_BYTES, buffer)
     assert RECORD.unpack(record)[0] == OPEN
     assert os.read(descriptor, 100) == b"longer"
     os.close(descriptor)
@@ -94,7 +109,7 @@ def test_a_time_that_no_record_can_hold_is_left_to_who_asks(tmp_path: Path, fold
     year_2286 = 10**19
     os.utime(tmp_path / "file", ns=(0, year_2286))
     assert (tmp_path / "file").stat().st_mtime_ns == year_2286
-    assert look(folder, b"file", MAX_BYTES, buffer) == (UNSEEN, -1, 1)
+    assert look(folder, b"file", MAX_BYTES, buffer) == (UNSEEN, b"", -1, 1)
 
 
 def test_no_more_is_read_for_one_batch_than_its_bound(tmp_path: Path, folder: int, buffer: memoryview) -> None:
