@@ -126,7 +126,7 @@ class Batches:
         if answer is None and self._helper.is_running:
             return False
         batch = self._sent.popleft()
-        if answer is None:
+        if answer is None or not (answer[1] or any(answer[0])):  # it sees nothing where a capability is ours alone
             self._look_here(batch)
         else:
             self._seen(batch, *answer)

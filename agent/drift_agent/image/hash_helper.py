@@ -60,7 +60,7 @@ class HashHelper:
             import subprocess  # here, for it costs a tenth of what an unchanged rescan takes
 
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        except OSError:  # too many files are open
+        except (OSError, ImportError):  # too many files are open, or this Python is not there any more
             return
         for wait in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
             ours.setsockopt(socket.SOL_SOCKET, wait, struct.pack("ll", ANSWER_SECONDS, 0))

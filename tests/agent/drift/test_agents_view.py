@@ -21,16 +21,24 @@ TREE: Tree = {
     },
     "root": {"closed": {"deep": File("x", 0o400)}},
     "usr/bin": {"tool": File("x" * 100_000, 0o700)},
+    "opt": {f"{number:02}": File("x", 0o600 if number % 3 else 0o644) for number in range(99)},
 }
 
 CHECK = """
-import os, sys
+import ctypes, os, struct, sys
 from drift_agent.drift.check import check_tree
+from drift_agent.image import batches
 from drift_agent.image.manifest import Manifest
+batches.START_AFTER = 0  # the process beside the walk is asked first
 if sys.argv[3:]:  # only now: the code itself may lie where only root comes to
+    libc = ctypes.CDLL(None)
+    PR_SET_KEEPCAPS, VERSION_3, DAC_READ_SEARCH = 8, 0x20080522, 1 << 2
+    libc.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0)
     os.setgroups([])
     os.setresgid(65534, 65534, 65534)
     os.setresuid(65534, 65534, 65534)
+    keeps = DAC_READ_SEARCH if sys.argv[3] == "not inherited" else 0  # effective and permitted, as files give it
+    assert libc.capset(struct.pack("<Ii", VERSION_3, 0), struct.pack("<6I", keeps, keeps, 0, 0, 0, 0)) == 0
 with Manifest.open(sys.argv[2]) as manifest:
     result = check_tree(sys.argv[1], manifest)
     print([change.key for change in result.changes], result.unreadable, result.observed == manifest.header.digest)
@@ -53,6 +61,8 @@ def test_what_root_bakes_is_clean_to_a_user_that_may_read_everything(tmp_path: P
     python = [sys.executable, "-c", CHECK, str(root), str(tmp_path / "m")]
     done = subprocess.run([*as_agent, *capable, *python], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("[] [] True\n", "")
+    alone = subprocess.run([*python, "not inherited"], capture_output=True, text=True, check=False)
+    assert (alone.stdout, alone.stderr) == ("[] [] True\n", ""), "what the process may not see is looked at here"
     without = subprocess.run([*python, "without"], capture_output=True, text=True, check=False)
     assert "Permission denied" in without.stdout
     assert without.stdout.startswith("[] ")

@@ -18,6 +18,7 @@ from drift_agent.image.hash_helper import MAX_SENT, HashHelper
 from drift_agent.image.hash_worker import BATCH, MAX_BYTES, WHOLE
 from drift_agent.image.hashing import Hasher
 from drift_agent.image.inspect import ReadStoppedError
+from drift_agent.image.look import Looker
 from drift_agent.image.policy import DEFAULT_DECISION, Policy, Rule
 from drift_agent.image.scan import Scan
 from drift_agent.image.statcache import StatCache
@@ -106,6 +107,24 @@ def test_an_answer_that_does_not_fit_is_none(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(HashHelper, "receive", cut_short)
     with Hasher() as hasher:
         assert lines(root, hasher) == lines(root)
+
+
+@pytest.mark.usefixtures("at_once")
+def test_where_the_process_sees_nothing_we_look_at_many_at_a_time_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receive = HashHelper.receive
+
+    def seen_nothing(helper: HashHelper, *, wait: bool) -> tuple[bytes, list[int]] | None:
+        answer = receive(helper, wait=wait)
+        return None if answer is None else (bytes(len(answer[0])), [])
+
+    root = make_tree(tmp_path, {f"{number:03}": str(number) for number in range(6 * BATCH)})
+    expected = lines(root)
+    monkeypatch.setattr(HashHelper, "receive", seen_nothing)
+    monkeypatch.setattr(Looker, "_settle_otherwise", None)
+    with Hasher() as hasher:
+        assert lines(root, hasher) == expected
 
 
 def test_a_little_to_look_at_starts_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

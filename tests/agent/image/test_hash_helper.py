@@ -6,6 +6,7 @@ import resource
 import signal
 import socket
 import subprocess
+import sys
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
@@ -120,6 +121,13 @@ def test_who_takes_nothing_any_more_is_not_waited_for_without_end(
             break
     assert not helper.is_running
     helper.close()
+
+
+def test_where_the_python_that_runs_is_gone_none_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "subprocess", None)
+    helper = HashHelper()
+    helper.start()
+    assert not helper.is_running
 
 
 @pytest.mark.parametrize("fails", ["socketpair", "Popen"])
