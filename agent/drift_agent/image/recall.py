@@ -41,6 +41,9 @@ WRITTEN_BACK_NS: Final = 58_000_000_000
 """How much longer a file must: who has it mapped writes on without a change of its times until the kernel has written
 the page back, which by default it does within 35 s."""
 
+MAX_LATER: Final = 4096
+"""Names in folders that are remembered once a folder before them is finished; beyond it that one is waited for."""
+
 MAX_NAMES: Final = 20_000
 """A folder of more is not remembered: a record is held in memory whole."""
 
@@ -78,6 +81,7 @@ class Recall:
         self._unsteady = unsteady
         self._began = time.time_ns()
         self._later: deque[_Looked | Stored] = deque()
+        self._names_later = 0
 
     def steps(self, folder: Place) -> Iterator[Entry | Run | str] | Run:
         """The entries of an open folder, each folder's name behind its entry; one run where nothing is to enter.
@@ -93,8 +97,7 @@ class Recall:
         if stored is not None:
             names = stored.names()
             if names and _stats(folder.descriptor, own, names) == stored.stats:
-                self._later.append(stored)
-                self._remember()
+                self._remember_later(stored)
                 return self._recorded(folder, stored, names) if any(stored.ways) else Run(stored.lines, len(names))
         return self._renewed(folder, own, stored)
 
@@ -133,21 +136,26 @@ class Recall:
                 looked.complete = False
         # never later than the stats were taken, on a clock that was set back meanwhile neither
         looked.trusted_before = min(self._began, time.time_ns()) - FRESH_NS
-        self._later.append(looked)
-        self._remember()
+        self._remember_later(looked)
         return looked.steps()
 
+    def _remember_later(self, folder: "_Looked | Stored") -> None:
+        self._later.append(folder)
+        self._names_later += folder.count
+        self._remember()
+
     def _remember(self) -> None:
-        """Remembers folders in their order, as far as they are finished."""
+        """Remembers folders in their order, as far as they are finished, or must be."""
         while self._later:
             first = self._later[0]
             if isinstance(first, Stored):
                 self._cache.same(first)
-            elif not first.is_finished():
+            elif not first.is_finished(wait=self._names_later > MAX_LATER):
                 return
             elif (record := first.record()) is not None:
                 self._cache.keep(record)
             self._later.popleft()
+            self._names_later -= first.count
 
     def _seen(self, folder: Place, name: str, *, is_file: bool) -> Seen | None:
         given = self._looker.give(folder, name, self._looker.ruling(folder.state.child(name))) if is_file else None
@@ -186,12 +194,19 @@ class _Looked:
             if seen.enter:
                 yield seen.name
 
-    def is_finished(self) -> bool:
-        """Whether nobody is at any of its entries any more."""
+    @property
+    def count(self) -> int:
+        """How many names were looked at."""
+        return len(self.names)
+
+    def is_finished(self, *, wait: bool) -> bool:
+        """Whether nobody is at any of its entries any more, or waits until it is so."""
         while self._finished < len(self.names):
             entry = self.names[self._finished][0].entry
-            if entry is not None and entry.unfinished is not None:
+            if entry is not None and entry.unfinished is not None and not wait:
                 return False
+            if entry is not None:
+                entry.finish()
             self._finished += 1
         return True
 

@@ -119,6 +119,11 @@ class Stored:
             key_length + names_length + (1 + count) * STAT_BYTES + count * (_LENGTH_BYTES + _WAY_BYTES) + lines_length
         )
 
+    @property
+    def count(self) -> int:
+        """How many names it holds."""
+        return self._count
+
     def names(self) -> list[bytes]:
         """The names, in order; none where they do not add up."""
         names = self._body[self._names_at : self._stats_at].split(b"\0")

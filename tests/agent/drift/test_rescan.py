@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from drift_agent.drift.check import check_tree
 from drift_agent.image import batches, hash_worker, inspect, mounts, recall
+from drift_agent.image.entry import Entry, Place
 from drift_agent.image.hash_worker import RECORD
 from drift_agent.image.policy import Policy, Rule
 from drift_agent.image.stat_record import stat_key
+from drift_agent.image.statcache import StatCache
 from trees import Tree, bake_tree, make_tree
 
 POLICY = Policy.of(
@@ -214,6 +216,48 @@ def test_a_folder_of_very_many_names_is_checked_without_being_remembered(
         for _ in range(2):
             result = check_tree(str(root), manifest, cache=str(tmp_path / "cache"))
             assert (result.changes, result.observed) == ([], manifest.header.digest)
+
+
+@pytest.mark.usefixtures("trusted")
+@pytest.mark.parametrize("name", ["+", "z"])
+@pytest.mark.parametrize("known", [False, True])
+def test_while_a_file_is_read_no_more_is_held_than_a_part_of_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, known: bool
+) -> None:
+    """Neither of what is handed on behind it, nor of what is remembered behind its folder."""
+    monkeypatch.setattr(recall, "MAX_LATER", 70)
+    root = make_tree(tmp_path / "root", {name: "x", **{f"{number:02}": {"a": "x", "b": "y"} for number in range(60)}})
+    cache = str(tmp_path / "cache")
+    with bake_tree(root, tmp_path / "m") as manifest:
+        if known:
+            check_tree(str(root), manifest, cache=cache)
+        (root / name).write_text("y" * (2 << 20))
+        held = Held(monkeypatch)
+        assert [change.key for change in check_tree(str(root), manifest, cache=cache).changes] == [f"/{name}"]
+    assert held.walked == held.remembered == 61
+    assert held.most <= 70 // 2 + 1
+
+
+class Held:
+    """Counts folders that were walked and not yet remembered."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.walked = self.remembered = self.most = 0
+        steps = recall.Recall.steps
+        same, keep = StatCache.same, StatCache.keep
+
+        def walk(of: recall.Recall, folder: Place) -> Iterator[Entry | recall.Run | str] | recall.Run:
+            self.walked += 1
+            self.most = max(self.most, self.walked - self.remembered)
+            return steps(of, folder)
+
+        def remember(by: Callable[..., None], *what: object) -> None:
+            self.remembered += 1
+            by(*what)
+
+        monkeypatch.setattr(recall.Recall, "steps", walk)
+        monkeypatch.setattr(StatCache, "same", lambda *what: remember(same, *what))
+        monkeypatch.setattr(StatCache, "keep", lambda *what: remember(keep, *what))
 
 
 def test_a_cache_of_another_image_is_not_believed(tmp_path: Path) -> None:
