@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Final, TypeAlias
 
 from drift_agent.image import inspect
-from drift_agent.image.entry import Entry, Place
+from drift_agent.image.entry import Entry, OpenFolder
 from drift_agent.image.hash_helper import HashHelper
 from drift_agent.image.hash_worker import BATCH, MAX_BYTES, OPEN, RECORD, UNSEEN, WHOLE, look_at
 
@@ -25,7 +25,7 @@ WAITED_SECONDS: Final = 0.002
 Record: TypeAlias = tuple[int, int, int, int, int, int, int, int, int, int, int, bytes]
 """A `hash_worker.RECORD`."""
 
-Settle: TypeAlias = Callable[[Place, Entry, Record | None, bytes, int], None]
+Settle: TypeAlias = Callable[[OpenFolder, Entry, Record | None, bytes, int], None]
 """Given what was seen of one file (None: nothing; whatever stands there is to be looked at by itself) with its xattrs,
 its folder, open meanwhile, and its descriptor where that was left open (else -1), which is the callee's then."""
 
@@ -36,7 +36,7 @@ class Batch:
     __slots__ = ("counts", "folders", "names", "waiting")
 
     def __init__(self) -> None:
-        self.folders: list[Place] = []
+        self.folders: list[OpenFolder] = []
         self.counts = array("H")
         self.names: list[bytes] = []
         self.waiting: list[Entry] = []
@@ -62,11 +62,11 @@ class Batches:
         self._helper = HashHelper()
         self._buffer = memoryview(bytearray(MAX_BYTES))
         self._batch = Batch()
-        self._last: Place | None = None
+        self._last: OpenFolder | None = None
         self._sent: deque[Batch] = deque()
         self._go_on = self.go_on
 
-    def give(self, folder: Place, name: str, entry: Entry) -> None:
+    def give(self, folder: OpenFolder, name: str, entry: Entry) -> None:
         """Takes the file `name` of an open folder; the entry is unfinished from now on.
 
         Raises:

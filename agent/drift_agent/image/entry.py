@@ -43,7 +43,7 @@ class Entry:
         return bool(self.line or self.error)
 
 
-class Place:
+class OpenFolder:
     """An open folder: its descriptor (-1 while it is given up), its key, where the policy stands in it.
 
     `above` is where the policy stands in the folder that holds it under this `name`; the folder that holds the root,
@@ -76,9 +76,9 @@ class Place:
         """The key of a name in it."""
         return f"{self.key}/{name}" if len(self.key) > 1 else "/" if name == "." else f"/{name}"
 
-    def held_by(self, descriptor: int) -> "Place":
+    def held_by(self, descriptor: int) -> "OpenFolder":
         """The same folder, by another descriptor."""
-        return Place(descriptor, self.key, self._above, self._name, self.public)
+        return OpenFolder(descriptor, self.key, self._above, self._name, self.public)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,21 +7,19 @@ again, and is then absent; what cannot be read is an entry with an error, never 
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from drift_agent.image import inspect
 from drift_agent.image.batches import Batches, Record
-from drift_agent.image.entry import Entry, Place, Seen
+from drift_agent.image.entry import Entry, OpenFolder, Seen
 from drift_agent.image.file_line import file_line, folder_line, line, plain_file_line, xattr_attributes, xattr_members
 from drift_agent.image.globs import State
 from drift_agent.image.hash_worker import WHOLE
-from drift_agent.image.hashing import Hasher
 from drift_agent.image.inspect import reason
 from drift_agent.image.policy import ALL_ATTRIBUTES, Decision, Policy
+from drift_agent.image.reading import Reader
 from drift_agent.image.stat_record import NO_STAT, stat_key
-from drift_agent.image.ticket import Ticket
 from drift_agent.model import AttributeValue
 
 SWAPPED: Final = frozenset((errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.ESTALE))
@@ -53,32 +51,17 @@ class Ruling(NamedTuple):
 
 
 class Looker:
-    """Looks at names under one policy; with a `hasher` files are looked at in batches, and large ones go to it.
+    """Looks at names under one policy; where `reader` has others read for it, files are looked at in batches.
 
-    At `boundaries` something foreign is mounted: they are not entered. `keep` is given digest and content of small
-    frozen files that every user may read. `pace` is told what is read here; files of more than `most` bytes, and those
-    at which it raises `PostponedError`, are postponed.
+    At `boundaries` something foreign is mounted: they are not entered.
     """
 
-    def __init__(
-        self,
-        policy: Policy,
-        boundaries: frozenset[str],
-        hasher: Hasher | None,
-        keep: Callable[[str, bytes], None] | None,
-        pace: inspect.Pace | None,
-        most: int | None,
-    ) -> None:
+    def __init__(self, policy: Policy, boundaries: frozenset[str], reader: Reader) -> None:
         self._policy = policy
         self._boundaries = boundaries
-        self._hasher = hasher
-        self._keep = keep
-        self._pace = pace
-        self._most = most
+        self._reader = reader
         self._rulings: dict[State, Ruling] = {}
-        self._buffer = bytearray(inspect.BLOCK)
-        # who keeps contents reads small files by itself, for it needs them
-        self._batches = Batches(self._settle, pace) if hasher is not None and keep is None else None
+        self._batches = Batches(self._settle, reader.pace) if reader.has_help else None
 
     def close(self) -> None:
         """Gives up what is unfinished."""
@@ -95,7 +78,7 @@ class Looker:
             ruling = self._rulings[state] = Ruling(decision, descends, reads, compared)
         return ruling
 
-    def steps(self, folder: Place, listed: Sequence[tuple[str, bool]]) -> Iterator[Entry | str]:
+    def steps(self, folder: OpenFolder, listed: Sequence[tuple[str, bool]]) -> Iterator[Entry | str]:
         """The entries of a folder, as `inspect.listing` has it, each folder's name behind its entry if it is to be
         entered."""
         alike = folder.state.child_of_any([name for name, _ in listed])
@@ -115,7 +98,7 @@ class Looker:
                 if seen.enter:
                     yield name
 
-    def give(self, folder: Place, name: str, ruling: Ruling) -> Entry | None:
+    def give(self, folder: OpenFolder, name: str, ruling: Ruling) -> Entry | None:
         """The unfinished entry of what was listed as a file; None where it is to be looked at by itself."""
         if self._batches is None or not ruling.reads:
             return None
@@ -126,7 +109,7 @@ class Looker:
             return None
         return entry
 
-    def look(self, folder: Place, name: str) -> Seen | None:
+    def look(self, folder: OpenFolder, name: str) -> Seen | None:
         """What stands at `name` in a folder; None where nothing does, or only what is ignored with all below.
 
         The name `.` stands for the folder without a key: the root.
@@ -157,7 +140,7 @@ class Looker:
         changing = "changed each time it was looked at"
         return Seen(name, Entry(key, decision, b"", changing, hidden_below=True), NO_STAT)
 
-    def _at_folder(self, parent: Place, name: str, key: str, ruling: Ruling, status: os.stat_result) -> Seen:
+    def _at_folder(self, parent: OpenFolder, name: str, key: str, ruling: Ruling, status: os.stat_result) -> Seen:
         decision = ruling.decision
         descriptor = self._open(name, inspect.OPEN_DIR, parent)
         if isinstance(descriptor, str):
@@ -179,7 +162,7 @@ class Looker:
         entry = Entry(key, decision, folder_line(key, decision, status, attributes), error, hidden_below=is_boundary)
         return Seen(name, entry, stat_key(status), enter)
 
-    def _at_file(self, folder: Place, name: str, key: str, decision: Decision, status: os.stat_result) -> Seen:
+    def _at_file(self, folder: OpenFolder, name: str, key: str, decision: Decision, status: os.stat_result) -> Seen:
         if decision.attributes.isdisjoint(_NEED_OPEN):
             return Seen(name, Entry(key, decision, line(key, decision, status)), stat_key(status))
         descriptor = self._open(name, inspect.OPEN_FILE, folder)
@@ -190,10 +173,10 @@ class Looker:
             os.close(descriptor)
             raise _SwappedError
         entry = Entry(key, decision, b"")
-        self._read(folder, entry, descriptor, status)
+        self._reader.read(folder, entry, descriptor, status)
         return Seen(name, entry, stat_key(status))
 
-    def _at_other(self, folder: Place, name: str, key: str, decision: Decision, status: os.stat_result) -> Entry:
+    def _at_other(self, folder: OpenFolder, name: str, key: str, decision: Decision, status: os.stat_result) -> Entry:
         more: dict[str, AttributeValue] = {}
         error = ""
         if stat.S_ISLNK(status.st_mode):
@@ -211,7 +194,7 @@ class Looker:
         return Entry(key, decision, line(key, decision, status, more), error)
 
     @staticmethod
-    def _open(name: str, how: int, folder: Place) -> int | str:
+    def _open(name: str, how: int, folder: OpenFolder) -> int | str:
         """A descriptor, or why there is none."""
         try:
             return os.open(name, how, dir_fd=folder.descriptor)
@@ -220,48 +203,9 @@ class Looker:
                 raise _SwappedError from None
             return reason(error)
 
-    def _read(self, folder: Place, entry: Entry, descriptor: int, status: os.stat_result) -> None:
-        """Makes the line of an open file, which it closes; that of a large one is unfinished then."""
-        decision = entry.decision
-        attributes: dict[str, AttributeValue] = {}
-        digest = ""
-        try:
-            if "sha256" in decision.attributes and self._hasher is not None:
-                ticket = self._hasher.submit(descriptor, status.st_size, decision.attributes)
-                if ticket is not None:
-                    descriptor = -1
-                    entry.unfinished = partial(self._hashed, entry, ticket, status)
-                    return
-            attributes = inspect.extended(descriptor, decision.attributes)
-            reads = "sha256" in decision.attributes
-            entry.postponed = reads and self._most is not None and status.st_size > self._most
-            if reads and not entry.postponed:
-                content, digest = inspect.digest(descriptor, status.st_size, self._buffer, self._pace)
-                if content is not None and self._keep is not None and _is_public(folder, status, decision):
-                    self._keep(digest, content)
-        except OSError as failure:
-            entry.error = reason(failure)
-        except inspect.PostponedError:
-            entry.postponed = True
-        finally:
-            if descriptor >= 0:
-                os.close(descriptor)
-        entry.line = file_line(entry.key, decision, status, attributes, digest)
-
     # ------------------------------------------------------------------------------------ what was given away
 
-    def _hashed(self, entry: Entry, ticket: Ticket, status: os.stat_result) -> None:
-        """Waits for a large file."""
-        assert self._hasher is not None
-        entry.unfinished = None
-        digest = ""
-        try:
-            digest = self._hasher.result(ticket)
-        except OSError as failure:
-            entry.error = reason(failure)
-        entry.line = file_line(entry.key, entry.decision, status, ticket.attributes, digest)
-
-    def _settle(self, folder: Place, entry: Entry, record: Record | None, xattrs: bytes, descriptor: int) -> None:
+    def _settle(self, folder: OpenFolder, entry: Entry, record: Record | None, xattrs: bytes, descriptor: int) -> None:
         """What became of a file; `Batches` says how it is told."""
         if record is None:
             self._settle_otherwise(folder, entry)
@@ -275,7 +219,7 @@ class Looker:
             return
         status = os.stat_result((mode, inode, device, nlink, uid, gid, size, 0, 0, 0))
         if not how & WHOLE:
-            self._read(folder, entry, descriptor, status)
+            self._reader.read(folder, entry, descriptor, status)
         else:
             attributes = xattr_attributes(xattrs) if "xattr" in decision.attributes else {}
             if descriptor >= 0:
@@ -287,7 +231,7 @@ class Looker:
                     os.close(descriptor)
             entry.line = file_line(entry.key, decision, status, attributes, digest.hex())
 
-    def _settle_otherwise(self, folder: Place, entry: Entry) -> None:
+    def _settle_otherwise(self, folder: OpenFolder, entry: Entry) -> None:
         """A file that could not be seen in a batch: it cannot be opened, or is gone, or is none any more."""
         seen = self.look(folder, os.path.basename(entry.key))
         if seen is None:
@@ -298,7 +242,3 @@ class Looker:
             return
         seen.entry.finish()
         entry.line, entry.error, entry.hidden_below = seen.entry.line, seen.entry.error, seen.entry.hidden_below
-
-
-def _is_public(folder: Place, status: os.stat_result, decision: Decision) -> bool:
-    return decision.path_class == "frozen" and folder.public and bool(status.st_mode & stat.S_IROTH)

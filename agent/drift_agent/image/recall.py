@@ -13,7 +13,7 @@ from typing import Final
 
 from drift_agent.image import inspect
 from drift_agent.image.canonical import decode
-from drift_agent.image.entry import Entry, Place, Seen
+from drift_agent.image.entry import Entry, OpenFolder, Seen
 from drift_agent.image.look import Looker
 from drift_agent.image.policy import Policy
 from drift_agent.image.stat_record import (
@@ -83,7 +83,7 @@ class Recall:
         self._later: deque[_Looked | Stored] = deque()
         self._names_later = 0
 
-    def steps(self, folder: Place) -> Iterator[Entry | Run | str] | Run:
+    def steps(self, folder: OpenFolder) -> Iterator[Entry | Run | str] | Run:
         """The entries of an open folder, each folder's name behind its entry; one run where nothing is to enter.
 
         Raises:
@@ -101,7 +101,7 @@ class Recall:
                 return self._recorded(folder, stored, names) if any(stored.ways) else Run(stored.lines, len(names))
         return self._renewed(folder, own, stored)
 
-    def _recorded(self, folder: Place, stored: Stored, names: list[bytes]) -> Iterator[Entry | Run | str]:
+    def _recorded(self, folder: OpenFolder, stored: Stored, names: list[bytes]) -> Iterator[Entry | Run | str]:
         for number, way, count, lines in stored.parts():
             name = names[number].decode("utf-8", "surrogateescape")
             if way in (SINGLE, SINGLE_DESCEND):
@@ -115,7 +115,7 @@ class Recall:
         """Remembers what is left, once everything that was handed on is finished."""
         self._remember()
 
-    def _renewed(self, folder: Place, own: Stat, stored: Stored | None) -> Iterator[Entry | str]:
+    def _renewed(self, folder: OpenFolder, own: Stat, stored: Stored | None) -> Iterator[Entry | str]:
         """Lists the folder, looks at what changed, remembers it anew."""
         listed = self._looked_at(folder, inspect.listing(folder.descriptor))
         names = [name for name, _ in listed]
@@ -157,17 +157,17 @@ class Recall:
             self._later.popleft()
             self._names_later -= first.count
 
-    def _seen(self, folder: Place, name: str, *, is_file: bool) -> Seen | None:
+    def _seen(self, folder: OpenFolder, name: str, *, is_file: bool) -> Seen | None:
         given = self._looker.give(folder, name, self._looker.ruling(folder.state.child(name))) if is_file else None
         return self._looker.look(folder, name) if given is None else Seen(name, given, NO_STAT)
 
-    def _as_known(self, folder: Place, name: str, way: int, line: bytes) -> Seen:
+    def _as_known(self, folder: OpenFolder, name: str, way: int, line: bytes) -> Seen:
         entry = None
         if way not in (HIDDEN, HIDDEN_DESCEND):
             entry = Entry(folder.path_of(name), self._looker.ruling(folder.state.child(name)).compared, line)
         return Seen(name, entry, NO_STAT, way in ENTERED)
 
-    def _looked_at(self, folder: Place, listed: list[tuple[str, bool]]) -> list[tuple[str, bool]]:
+    def _looked_at(self, folder: OpenFolder, listed: list[tuple[str, bool]]) -> list[tuple[str, bool]]:
         """What of a listing is not ignored with all that may be below."""
         alike = folder.state.child_of_any([name for name, _ in listed])
         if alike is not None:

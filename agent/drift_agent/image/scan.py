@@ -12,11 +12,12 @@ from collections.abc import Callable, Container, Iterator
 from typing import Final, Self, TypeAlias
 
 from drift_agent.image import inspect
-from drift_agent.image.entry import Entry, Place, Seen
+from drift_agent.image.entry import Entry, OpenFolder, Seen
 from drift_agent.image.hashing import Hasher
 from drift_agent.image.inspect import reason
 from drift_agent.image.look import SWAPPED, Looker
 from drift_agent.image.policy import Policy
+from drift_agent.image.reading import Reader
 from drift_agent.image.recall import Recall, Run
 from drift_agent.image.statcache import StatCache
 
@@ -34,7 +35,7 @@ Progress: TypeAlias = Callable[[int], None]
 PROGRESS_STEP: Final = 256
 
 
-class _Folder(Place):
+class _Folder(OpenFolder):
     """A folder on the way, how to know it again, and what is still to come of it (names of folders to enter)."""
 
     __slots__ = ("identity", "steps")
@@ -47,7 +48,7 @@ class Scan:
 
     `root` is the folder that stands for `/`. What the policy ignores is not looked at, and not descended into unless
     a later rule names something below. At `boundaries` something foreign is mounted: they are not entered. `keep` is
-    given digest and content of small frozen files that every user may read; `pace` and `most` are the `Looker`'s.
+    given digest and content of small frozen files that every user may read; `pace` and `most` are the `Reader`'s.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Scan:
         self._policy = policy
         self._boundaries = boundaries
         self._keeps = keep is not None
-        self._looker = Looker(policy, boundaries, hasher, keep, pace, most)
+        self._looker = Looker(policy, boundaries, Reader(hasher, keep, pace, most))
         self._root = inspect.open_root(root)
 
     def close(self) -> None:
@@ -208,7 +209,7 @@ class Scan:
         folder.steps = steps
         return folder
 
-    def _late(self, folder: Place, why: str, *, vanished: bool = False) -> Entry:
+    def _late(self, folder: OpenFolder, why: str, *, vanished: bool = False) -> Entry:
         """What is found out of a folder after its entry was handed on."""
         entry = Entry(folder.key, self._looker.ruling(folder.state).decision, b"", why, hidden_below=not vanished)
         entry.late = True

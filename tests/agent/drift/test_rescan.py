@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from drift_agent.drift.check import check_tree
 from drift_agent.image import batches, hash_worker, inspect, mounts, recall
-from drift_agent.image.entry import Entry, Place
+from drift_agent.image.entry import Entry, OpenFolder
 from drift_agent.image.hash_worker import RECORD
 from drift_agent.image.policy import Policy, Rule
 from drift_agent.image.stat_record import stat_key
@@ -246,7 +246,7 @@ class Held:
         steps = recall.Recall.steps
         same, keep = StatCache.same, StatCache.keep
 
-        def walk(of: recall.Recall, folder: Place) -> Iterator[Entry | recall.Run | str] | recall.Run:
+        def walk(of: recall.Recall, folder: OpenFolder) -> Iterator[Entry | recall.Run | str] | recall.Run:
             self.walked += 1
             self.most = max(self.most, self.walked - self.remembered)
             return steps(of, folder)

@@ -13,7 +13,7 @@ import pytest
 from drift_agent.image import batches, inspect
 from drift_agent.image.batches import Batches, Record
 from drift_agent.image.canonical import decode
-from drift_agent.image.entry import Entry, Place
+from drift_agent.image.entry import Entry, OpenFolder
 from drift_agent.image.hash_helper import MAX_SENT, HashHelper
 from drift_agent.image.hash_worker import BATCH, MAX_BYTES, WHOLE
 from drift_agent.image.hashing import Hasher
@@ -239,7 +239,7 @@ def test_what_is_told_of_each_file_is_told_with_its_own_folder(tmp_path: Path) -
     make_tree(tmp_path, {"a": {"1": "x", "2": "yy"}, "b": {"1": "zzz"}})
     told: list[tuple[str, str, int, int]] = []
 
-    def settle(folder: Place, entry: Entry, record: Record | None, xattrs: bytes, descriptor: int) -> None:
+    def settle(folder: OpenFolder, entry: Entry, record: Record | None, xattrs: bytes, descriptor: int) -> None:
         assert record is not None
         assert xattrs == b""
         assert entry.unfinished is None
@@ -250,7 +250,7 @@ def test_what_is_told_of_each_file_is_told_with_its_own_folder(tmp_path: Path) -
     many_files = Batches(settle)
     for key in ("/a/1", "/a/2", "/b/1"):
         folder, name = key[:2], key[3:]
-        place = Place(os.open(tmp_path / folder[1:], inspect.OPEN_DIR), folder, POLICY.top(), folder[1:])
+        place = OpenFolder(os.open(tmp_path / folder[1:], inspect.OPEN_DIR), folder, POLICY.top(), folder[1:])
         entry = Entry(key, DEFAULT_DECISION, b"")
         many_files.give(place, name, entry)
         os.close(place.descriptor)

@@ -8,9 +8,10 @@ from types import SimpleNamespace
 import pytest
 
 from drift_agent.image import inspect, recall
-from drift_agent.image.entry import Entry, Place, Seen
+from drift_agent.image.entry import Entry, OpenFolder, Seen
 from drift_agent.image.look import Looker
 from drift_agent.image.policy import Policy, Rule
+from drift_agent.image.reading import Reader
 from drift_agent.image.recall import Recall, Run
 from drift_agent.image.statcache import StatCache
 from trees import Tree, make_tree
@@ -27,12 +28,12 @@ class Spy(Looker):
     """Remembers at which names it looked. The `broken` one cannot be read, the `vanished` is gone."""
 
     def __init__(self, broken: str, vanished: str) -> None:
-        super().__init__(POLICY, frozenset(), None, None, None, None)
+        super().__init__(POLICY, frozenset(), Reader())
         self.looked_at: list[str] = []
         self._broken = broken
         self._vanished = vanished
 
-    def look(self, folder: Place, name: str) -> Seen | None:
+    def look(self, folder: OpenFolder, name: str) -> Seen | None:
         self.looked_at.append(name)
         seen = super().look(folder, name)
         if seen is not None and seen.entry is not None and name == self._broken:
@@ -65,7 +66,7 @@ class Scanned:
         cache = StatCache(self._cache, "one")
         descriptor = os.open(self.folder, inspect.OPEN_DIR)
         recall = Recall(looker, cache, unsteady)
-        steps = recall.steps(Place(descriptor, "/d", POLICY.top(), "d"))
+        steps = recall.steps(OpenFolder(descriptor, "/d", POLICY.top(), "d"))
         found: Steps = [steps] if isinstance(steps, Run) else list(steps)
         recall.finish()
         os.close(descriptor)
