@@ -55,6 +55,7 @@ def make_program(help_: str) -> typer.Typer:
 
 def run(app: typer.Typer, program: str) -> NoReturn:
     """Runs a command line to its end: one sentence on stderr and the right exit code for every error."""
+    _open_what_was_closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names that the terminal's encoding does not have
@@ -80,6 +81,18 @@ def run(app: typer.Typer, program: str) -> NoReturn:
         hint = f" (see {context.command_path} --help)" if context is not None else ""
         fail(program, message.rstrip(".") + hint, EXIT_USAGE)
     sys.exit(result if isinstance(result, int) else EXIT_OK)
+
+
+def _open_what_was_closed() -> None:
+    """A standard stream that was closed at the start (`>&-`) is /dev/null: nobody reads, and that is no failure.
+
+    Without it the next file to be opened would have that stream's number.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(descriptor, True)  # the daemon that `drift-agent run` becomes has it too
+            setattr(sys, name, os.fdopen(descriptor, mode, encoding="utf-8"))
 
 
 def _silence() -> None:

@@ -1,5 +1,6 @@
 """How every command ends, and where its text goes."""
 
+import json
 import os
 import stat
 import subprocess
@@ -124,6 +125,36 @@ def test_a_reader_that_goes_away_is_no_failure(arguments: list[str]) -> None:
             stdout=pipe, stderr=subprocess.PIPE, text=True, check=False,
         )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def closed(stream: int, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """`drift` with these arguments, started without that standard stream."""
+    code = f"""
+import os, sys
+os.close({stream})
+os.execv(sys.executable, [sys.executable, "-c", "from drift_collector.cli import main; main()", *sys.argv[1:]])
+"""
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["image", "--help"], ["image", "explain", "/etc/passwd"]])
+def test_standard_output_that_is_closed_is_no_failure(arguments: list[str]) -> None:
+    done = closed(1, *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_document_is_written_and_the_exit_code_right_where_standard_streams_are_closed(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    manifest, document = str(tmp_path / "manifest.jsonl"), tmp_path / "check.json"
+    baked = closed(1, "image", "bake", "--root", str(tmp_path / "etc"), "--image", "a", "-o", manifest)
+    assert (baked.returncode, baked.stderr) == (0, "")
+    (tmp_path / "etc" / "new").touch()
+    for stream in (0, 1, 2):
+        arguments = ["--root", str(tmp_path / "etc"), "--manifest", manifest, "--format", "json", "-o", str(document)]
+        assert closed(stream, "image", "check", *arguments).returncode == 2
+        assert json.loads(document.read_text())["state"] == "drifted"
+        document.unlink()
+    assert closed(2, "image", "check", "--root", "/", "--manifest", "/nowhere").returncode == 1
 
 
 @pytest.mark.parametrize("package", ["drift_agent", "drift_collector"])
