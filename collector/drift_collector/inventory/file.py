@@ -10,6 +10,8 @@ from drift_agent.errors import InputError
 
 MAX_CHARACTERS: Final = 256
 STANDARD_INPUT: Final = "-"
+_BYTE_ORDER_MARK: Final = "\ufeff"
+"""Windows puts it before text; as part of the first name it would make that instance SILENT."""
 
 
 def read_inventory(path: str) -> frozenset[str]:
@@ -21,9 +23,9 @@ def read_inventory(path: str) -> frozenset[str]:
     name = "standard input" if path == STANDARD_INPUT else path
     try:
         if path == STANDARD_INPUT:
-            text = sys.stdin.read()
+            text = sys.stdin.read().removeprefix(_BYTE_ORDER_MARK)
         else:
-            with open(path, encoding="utf-8") as file:
+            with open(path, encoding="utf-8-sig") as file:
                 text = file.read()
     except OSError as error:
         raise InputError(f"{name}: cannot be read: {error.strerror}") from None
@@ -34,7 +36,7 @@ def read_inventory(path: str) -> frozenset[str]:
         instance = line.partition("#")[0].strip()
         if not instance:
             continue
-        if len(instance.split()) > 1 or len(instance) > MAX_CHARACTERS:
+        if len(instance.split()) > 1 or len(instance) > MAX_CHARACTERS or not instance.isprintable():
             raise InputError(f"{name}: line {number} is no instance's name: one word a line, at most {MAX_CHARACTERS}")
         instances.add(instance)
     if not instances:
