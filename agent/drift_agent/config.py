@@ -92,7 +92,10 @@ def as_texts(value: object) -> tuple[str, ...]:
 
 def as_tags(value: object) -> dict[str, str]:
     if isinstance(value, str):
-        value = dict(part.partition("=")[::2] for part in value.split(",") if part)
+        parts = [part.strip() for part in value.split(",") if part.strip()]
+        if not all("=" in part for part in parts):
+            raise ValueError("must be NAME=VALUE, several with a comma between")
+        value = dict(part.split("=", 1) for part in parts)
     if not isinstance(value, dict) or not all(isinstance(part, str) for part in value.values()):
         raise ValueError('must be a table of strings, such as { zone = "a" }')
     for name in value:

@@ -120,6 +120,7 @@ from = "end"
         ('[[logs]]\npath = "x.log"', "logs[0].path = 'x.log': must be a path that begins with /"),
         ('[[logs]]\npath = "/x"\nroutes = { a = 1 }', "must be a table of expressions"),
         ("[[logs]]\n", "path or journal = true"),
+        ('[agent]\ntags = "zone"', "line 2: agent.tags = 'zone': must be NAME=VALUE"),
         ('[agent]\ntags = { host = "x" }', "'host' cannot be the name of a tag"),
         ("[spool]\nmax_bytes = -1", "max_bytes = -1: must not be negative"),
         ("[spool]\nmax_bytes = 1e9", "must be a number of bytes, or a size such as '64MiB'"),

@@ -66,7 +66,7 @@ def write_path(options: OutputOptions, server: Server) -> str:
         return "/api/v3/write_lp?" + urlencode({"db": bucket, "precision": "nanosecond", "accept_partial": "true"})
     if options.org:
         return "/api/v2/write?" + urlencode({"org": options.org, "bucket": bucket, "precision": "ns"})
-    return "/write?" + urlencode({"db": options.database, "precision": "ns"})
+    return "/write?" + urlencode({"db": bucket, "precision": "ns"})
 
 
 def authorization(options: OutputOptions, secret: str) -> str:

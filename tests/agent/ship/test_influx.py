@@ -26,6 +26,7 @@ def test_a_probe_tells_what_stands_there(answer: Answer, server: Server) -> None
 
 def test_without_an_org_the_write_of_version_1_is_used() -> None:
     assert write_path(OutputOptions(url=URL, database="a b&c"), Server()) == "/write?db=a+b%26c&precision=ns"
+    assert write_path(OutputOptions(url=URL, bucket="b"), Server("v2.7.12")) == "/write?db=b&precision=ns"
 
 
 def test_with_an_org_the_write_of_version_2_is_used() -> None:
