@@ -19,15 +19,18 @@ MAX_DIFF_LINES: Final = 1_000
 _SIGNS: Final = {"added": "+", "removed": "\u2212", "modified": "~", "reverted": "\u21ba"}
 
 
-def fleet_page(fleet: Fleet, now: int, only: str = "") -> str:
-    """Every instance, worst first; with `only`, those of that state. `now` is Unix ns."""
+def fleet_page(fleet: Fleet, now: int, address: str, only: str = "") -> str:
+    """Every instance, worst first; with `only`, those of that state. `now` is Unix ns.
+
+    `address` is where the reader found the page: of an empty fleet it says that agents are to send there.
+    """
     verdicts = [verdict for verdict in fleet.verdicts if only in ("", verdict.state)]
     return _document(
         "Driftline",
         '<header><h1><a href="/">Driftline</a></h1>'
         f'<p class="sub">{_count(len(fleet.verdicts), "instance")}, {_stamp(now)}</p></header>'
         f"{_tiles(fleet, only)}{_facts(fleet)}"
-        f'<main class="card">{_table(verdicts, now) if verdicts else _nothing(only)}</main>',
+        f'<main class="card">{_table(verdicts, now) if verdicts else _nothing(address, only)}</main>',
         refresh=True,
     )
 
@@ -106,7 +109,8 @@ def _facts(fleet: Fleet) -> str:
     if fleet.trusted_images is None:
         trust = "the agents' own word; no trusted manifests are configured"
     else:
-        trust = f"digests compared with {_count(fleet.trusted_images, 'trusted manifest')}"
+        checked = ", signatures checked" if fleet.signatures_checked else ""
+        trust = f"digests compared with {_count(fleet.trusted_images, 'trusted manifest')}{checked}"
     gone = f"<span>Terminated <b>{fleet.terminated:,}</b></span>" if fleet.terminated else ""
     return (
         f'<p class="facts"><span>Coverage <b>{coverage.fresh:,} of {coverage.expected:,}</b>'
@@ -184,12 +188,12 @@ def _diff(diff: str) -> Iterator[str]:
         yield "…\n"
 
 
-def _nothing(only: str) -> str:
+def _nothing(address: str, only: str) -> str:
     if only:
         return f'<p class="empty">No instance is {text(only)}.</p>'
     return (
-        '<p class="empty">No agent has reported yet. Give an agent this collector as its output:<br>'
-        '<code>[[outputs]] url = "http://this-host:8087"</code></p>'
+        '<div class="empty">No agent has reported yet. Give an agent this collector as its output, in its agent.toml:'
+        f'<pre>[[outputs]]\nurl = "{text(address.rstrip("/"))}"</pre></div>'
     )
 
 

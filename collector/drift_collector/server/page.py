@@ -40,16 +40,17 @@ class Pages:
     async def fleet(self, request: Request) -> Response:
         """`GET /[?state=STATE]`: every instance, worst first."""
         wanted = request.query_params.get("state", "")
-        return await self._answer(request, lambda: self._fleet(next((each for each in STATES if each == wanted), "")))
+        only = next((each for each in STATES if each == wanted), "")
+        return await self._answer(request, lambda: self._fleet(str(request.base_url), only))
 
     async def instance(self, request: Request) -> Response:
         """`GET /instance?name=NAME`: one instance and its items."""
         name = request.query_params.get("name", "")
         return await self._answer(request, lambda: self._instance(name))
 
-    def _fleet(self, only: str) -> tuple[int, str]:
+    def _fleet(self, address: str, only: str) -> tuple[int, str]:
         now = self.clock.time_ns()
-        return 200, fleet_page(judged(self.store, now, self.trusted()), now, only)
+        return 200, fleet_page(judged(self.store, now, self.trusted()), now, address, only)
 
     def _instance(self, name: str) -> tuple[int, str]:
         now = self.clock.time_ns()

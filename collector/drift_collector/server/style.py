@@ -36,8 +36,8 @@ table{border-collapse:collapse;width:100%}
 th{font-size:.72rem;letter-spacing:.06em;text-transform:uppercase;text-align:left;color:var(--dim);font-weight:600}
 th,td{padding:.6rem .8rem;vertical-align:top;border-bottom:1px solid var(--line)}
 tbody tr:last-child td{border-bottom:0}tbody tr:hover{background:var(--hover)}
-td{overflow-wrap:anywhere;max-width:18rem}td:nth-child(2){min-width:12.5rem}
-td[data-label=Image],td[data-label=Group]{min-width:5.5rem;max-width:12rem}.why{max-width:none}
+td{overflow-wrap:anywhere;max-width:18rem}td:nth-child(2){min-width:14rem}
+td[data-label=Image],td[data-label=Group]{min-width:6.5rem;max-width:12rem}.why{max-width:none}
 td a{color:inherit;font-weight:600;text-decoration:none}td a:hover{text-decoration:underline}
 small{display:block;color:var(--dim);font-size:.85em}
 .state{display:inline-block;padding:.1rem .55rem;border-radius:99px;font-size:.72rem;font-weight:700;
@@ -59,6 +59,10 @@ pre i{font-style:normal;color:var(--dim)}pre ins{color:var(--grn);text-decoratio
 pre del{color:var(--red);text-decoration:none}
 .head{margin:0 0 1rem;padding:1rem 1.1rem}.head ul{margin:.6rem 0 0;padding-left:1.2rem}
 .top{display:flex;flex-wrap:wrap;align-items:center;gap:.6rem}
+@media (max-width:68rem){
+th,td{padding:.55rem .45rem}td:nth-child(2){min-width:12.9rem}.why{min-width:10rem}
+td[data-label=Image],td[data-label=Group]{min-width:5rem}td.changes{min-width:5.4rem}
+}
 @media (max-width:56rem){
 thead{display:none}table,tbody,tr,td{display:block}
 tr{padding:.75rem .9rem;border-bottom:1px solid var(--line)}tr:last-child{border-bottom:0}

@@ -1,5 +1,6 @@
 """The pages: worst first, everything of a host escaped, nothing loaded from elsewhere."""
 
+import tomllib
 from html.parser import HTMLParser
 
 import pytest
@@ -16,6 +17,7 @@ ALLOWED = SECTIONS | {
     *("a", "p", "ul", "li", "b", "span", "meter", "small", "code", "dl", "dt", "dd", "del", "ins", "pre", "i", "br"),
     *("table", "thead", "tbody", "tr", "th", "td"),
 }
+URL = "http://127.0.0.1:8087/"
 HOSTILE = st.text(st.characters() | st.sampled_from("<>&\"'/\x00\x1b\u202e\udcff"), max_size=40)
 
 
@@ -44,7 +46,7 @@ class Page(HTMLParser):
 
 def test_the_fleet_is_listed_worst_first_with_counts_and_reasons() -> None:
     fleet = judge([report("i-fine"), drifted("i-bad"), report("i-old", time=NOW - 9000 * SECOND)], NOW)
-    page = Page(fleet_page(fleet, NOW))
+    page = Page(fleet_page(fleet, NOW, URL))
     assert page.text.index("i-bad") < page.text.index("i-old") < page.text.index("i-fine")
     assert "3 instances" in page.text
     assert "1 modified" in page.text
@@ -55,20 +57,28 @@ def test_the_fleet_is_listed_worst_first_with_counts_and_reasons() -> None:
 
 def test_one_state_alone_is_listed_when_asked_and_all_are_counted() -> None:
     fleet = judge([report("i-fine"), drifted("i-bad")], NOW)
-    page = Page(fleet_page(fleet, NOW, "drifted"))
+    page = Page(fleet_page(fleet, NOW, URL, "drifted"))
     assert "i-bad" in page.text
     assert "i-fine" not in page.text
     assert "2 instances" in page.text
-    assert "No instance is stale." in Page(fleet_page(fleet, NOW, "stale")).text
+    assert "No instance is stale." in Page(fleet_page(fleet, NOW, URL, "stale")).text
 
 
 def test_an_empty_fleet_says_what_to_do() -> None:
-    assert "No agent has reported yet." in fleet_page(judge([], NOW), NOW)
+    page = Page(fleet_page(judge([], NOW), NOW, "https://drift.example:99/"))
+    assert "No agent has reported yet." in page.text
+    *_, output = page.data
+    assert tomllib.loads(output) == {"outputs": [{"url": "https://drift.example:99"}]}
+
+
+def test_the_page_says_as_the_report_does_whose_word_counts() -> None:
+    fleet = Fleet((), Coverage(0, 0), trusted_images=2, signatures_checked=True)
+    assert "digests compared with 2 trusted manifests, signatures checked" in Page(fleet_page(fleet, NOW, URL)).text
 
 
 def test_of_a_large_fleet_the_worst_are_listed_and_the_rest_counted() -> None:
     fleet = judge([report(f"i-{number:04}") for number in range(MAX_ROWS + 20)] + [drifted("i-bad")], NOW)
-    document = fleet_page(fleet, NOW)
+    document = fleet_page(fleet, NOW, URL)
     assert document.count("/instance?name=") == MAX_ROWS
     assert "i-bad" in document
     assert "and 21 more" in document
@@ -92,7 +102,7 @@ def test_nothing_that_a_host_says_becomes_markup_or_leaves_the_page(one: str, tw
                  expected={one: two, "a": 1, "b": None}, actual={one: three, "c": True},
                  diff=f"+{one}\n-{two}\n{three}")  # fmt: skip
     for document in (
-        fleet_page(Fleet((verdict,), Coverage(1, 1)), NOW),
+        fleet_page(Fleet((verdict,), Coverage(1, 1)), NOW, URL),
         instance_page(verdict, [found], NOW),
         message_page(one),
     ):

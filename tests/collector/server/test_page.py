@@ -52,6 +52,11 @@ def test_one_state_can_be_asked_for_and_nonsense_is_all_of_them(collector: Colle
     assert "i-1" in requests.get(collector.url + "/?state=<b>", timeout=PATIENCE).text
 
 
+def test_an_empty_fleet_is_told_the_address_at_which_it_was_asked_for(database: str) -> None:
+    with Collector(Options(database, port=0)) as collector:
+        assert f'url = "{collector.url}"' in requests.get(collector.url, timeout=PATIENCE).text
+
+
 def test_an_instance_that_never_reported_is_not_found(collector: Collector) -> None:
     answer = requests.get(collector.url + "/instance?name=<i>", timeout=PATIENCE)
     assert answer.status_code == 404
