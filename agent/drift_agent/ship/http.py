@@ -65,12 +65,18 @@ class HttpClient:
         try:
             answer = self._exchange(method, path, sent, packed, start)
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-            raise UnreachableError(self._wire.cut_by or _why(error)) from error
+            raise UnreachableError(self._wire.cut_by or self._why(error)) from error
         finally:
             self._watchdog.disarm()
         if self._wire.cut_by:
             raise UnreachableError(self._wire.cut_by)
         return answer
+
+    def _why(self, error: BaseException) -> str:
+        why = _why(error)
+        if why == _CLOSED and self._options.url.startswith("http:"):
+            return f"{why}: if it speaks TLS, write https:// in url"
+        return why
 
     def _exchange(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None, start: float) -> Answer:
         response = self._session.request(
@@ -133,12 +139,13 @@ def system_ca() -> str:
     return next((path for path in known if path and os.path.isfile(path)), "")
 
 
+_CLOSED: Final = "connection closed without an answer"
 _PLAIN: Final = (
     ("NameResolutionError", "the name cannot be resolved"),
     ("ConnectTimeoutError", f"no connection within {CONNECT_SECONDS:.0f} s"),
     ("ReadTimeoutError", "no answer in time"),
     ("SSLCertVerificationError", "the server's certificate is not trusted: set ca_file"),
-    ("RemoteDisconnected", "connection closed without an answer"),
+    ("RemoteDisconnected", _CLOSED),
     ("IncompleteRead", "the answer was cut off"),
     ("BadStatusLine", "the answer is no HTTP"),
 )

@@ -161,5 +161,8 @@ def _config(app: ASGIApp, options: Options) -> uvicorn.Config:
     try:
         config.load()
     except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"the certificate or its key cannot be used: {error}; check both files") from None
+        files = " and ".join(options.tls or ())
+        raise ConfigError(
+            f"the certificate or its key cannot be used: {files}: {error.strerror}; check both files"
+        ) from None
     return config

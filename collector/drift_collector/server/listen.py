@@ -16,7 +16,7 @@ def parse_listen(text: str) -> tuple[str, int]:
     if not colon or text.endswith("]"):
         host, port = text, "8087"
     host = host.removeprefix("[").removesuffix("]")
-    if not port.isascii() or not port.isdigit() or int(port) > 65535:
+    if not port.isascii() or not port.isdigit() or int(port) > 65535 or host.isdigit() or "/" in host:
         raise ConfigError(f"--listen {text}: must be HOST:PORT, such as 127.0.0.1:8087")
     return host, int(port)
 

@@ -40,6 +40,7 @@ class Http:
         Raises:
             StoreError: the server cannot be reached, or falls silent; also while the caller reads the body.
         """
+        silent = f"does not answer within {READ_SECONDS:g} s; check the address, and that it is up"
         try:
             with self._session.request(
                 method,
@@ -49,15 +50,19 @@ class Http:
                 timeout=(CONNECT_SECONDS, READ_SECONDS),
                 **options,
             ) as response:
+                silent = "fell silent in the middle of its answer; try again"
                 yield response
         except requests.exceptions.SSLError as error:
             raise StoreError(f"{self.name}: {_tls_reason(error)}") from None
         except requests.exceptions.ConnectTimeout:
             raise StoreError(f"{self.name}: does not answer; check the address, and that it is up") from None
-        except requests.exceptions.Timeout:
-            raise StoreError(f"{self.name}: fell silent in the middle of its answer; try again") from None
         except requests.exceptions.RequestException as error:
-            raise StoreError(f"{self.name}: cannot be reached: {_reason(error)}; check that it is up") from None
+            if isinstance(error, requests.exceptions.Timeout) or "Read timed out" in str(error):  # the latter of a body
+                raise StoreError(f"{self.name}: {silent}") from None
+            reason = _reason(error)
+            tls = reason == _NO_ANSWER and self.base.startswith("http:")
+            hint = ", and whether it speaks TLS (https://, influxdbs://)" if tls else ""
+            raise StoreError(f"{self.name}: cannot be reached: {reason}; check that it is up{hint}") from None
 
     def close(self) -> None:
         """Gives the connections back."""
@@ -123,6 +128,9 @@ def answered(name: str, status: int, said: str) -> str:
     return f"{name}: answers {status}: {said or 'nothing'}"
 
 
+_NO_ANSWER: Final = "it gave no answer"
+
+
 def _tls_reason(error: Exception) -> str:
     text = str(error)
     if "WRONG_VERSION_NUMBER" in text:
@@ -135,7 +143,7 @@ def _tls_reason(error: Exception) -> str:
 def _reason(error: Exception) -> str:
     """The innermost sentence of requests' nested errors, without addresses of objects."""
     text = str(error)
-    for name, sentence in (("BadStatusLine", "its answer is no HTTP"), ("RemoteDisconnected", "it gave no answer")):
+    for name, sentence in (("BadStatusLine", "its answer is no HTTP"), ("RemoteDisconnected", _NO_ANSWER)):
         if name in text:
             return sentence
     for mark in ("[Errno ", "Errno "):

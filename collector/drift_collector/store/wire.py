@@ -52,7 +52,10 @@ def read_items(lines: Iterable[bytes]) -> Iterator[DriftItem]:
             raise StoreError(_NONSENSE) from None
 
 
-_NONSENSE: Final = "the collector's answer is not what this program understands; use the same version on both sides"
+_NONSENSE: Final = (
+    "the collector's answer is not what this program understands; check the address, and use the same version on both"
+    " sides"
+)
 
 
 def _documents(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:

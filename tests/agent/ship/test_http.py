@@ -85,7 +85,7 @@ def test_another_thread_can_end_an_exchange_for_good(watchdog: Watchdog) -> None
     ("reply", "sentence"),
     [
         (reset, "connection reset by peer"),
-        (raw(b""), "connection closed without an answer"),
+        (raw(b""), "connection closed without an answer: if it speaks TLS, write https:// in url"),
         (raw(b"garbage\r\n\r\n"), "the answer is no HTTP"),
         (raw(b"HTTP/1.1 2"), "the answer is no HTTP"),
         (raw(b"\x00" * 9999), "the answer is no HTTP"),

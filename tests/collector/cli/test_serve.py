@@ -148,6 +148,7 @@ def test_a_port_in_use_and_a_store_in_use_are_one_sentence_each(tmp_path: Path) 
         (["--drift-retention", "99999999999999999999d"], 64, "over a hundred years"),
         (["--tls-cert", "FILE"], 64, "go together"),
         (["--tls-cert", "FILE", "--tls-key", "FILE"], 64, "the certificate or its key cannot be used"),
+        (["--tls-cert", "/no.crt", "--tls-key", "/no.key"], 64, "/no.crt and /no.key: No such file or directory"),
         (["--manifests", "FILE"], None, "FILE"),
         (["--public", "FILE"], 64, "name their folder with --manifests"),
     ],

@@ -22,7 +22,7 @@ def test_the_forms_of_an_address(text: str, expected: tuple[str, int]) -> None:
     assert parse_listen(text) == expected
 
 
-@pytest.mark.parametrize("text", ["host:port", "host:", "h:70000", "h:-1", "h:\u0663"])
+@pytest.mark.parametrize("text", ["host:port", "host:", "h:70000", "h:-1", "h:\u0663", "8087", "http://127.0.0.1:8087"])
 def test_another_form_is_a_mistake_of_usage(text: str) -> None:
     with pytest.raises(ConfigError, match="must be HOST:PORT"):
         parse_listen(text)

@@ -128,10 +128,30 @@ def test_an_endless_line_is_not_kept_in_memory() -> None:
         reading(url)
 
 
-def test_silence_in_the_middle_of_an_answer_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b"", "does not answer within 0.2 s; check the address"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n{", "fell silent in the middle of its answer"),
+    ],
+)
+def test_silence_ends(monkeypatch: pytest.MonkeyPatch, answer: bytes, said: str) -> None:
     monkeypatch.setattr("drift_collector.store.http.READ_SECONDS", 0.2)
-    listener = socket.create_server(("127.0.0.1", 0))
-    with listener:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        with pytest.raises(StoreError, match="fell silent"):
-            reading(url)
+    held: list[socket.socket] = []
+
+    def answer_and_hold() -> None:
+        connection, _ = listener.accept()
+        held.append(connection)
+        connection.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=answer_and_hold, daemon=True).start()
+        with pytest.raises(StoreError, match=said):
+            reading(f"http://127.0.0.1:{listener.getsockname()[1]}")
+    for connection in held:
+        connection.close()
+
+
+def test_who_closes_without_an_answer_may_speak_tls() -> None:
+    with answering(b"") as url, pytest.raises(StoreError, match="check that it is up, and whether it speaks TLS"):
+        reading(url)
