@@ -1,17 +1,24 @@
 """What the commands that read a fleet share: their options, whom is trusted, where text goes."""
 
 import io
-from collections.abc import Callable, Mapping
-from typing import Annotated
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from threading import Timer
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
 
+from drift_agent.cli.common import STANDARD_OUTPUT, console, write_document
 from drift_agent.cli.common import OutputOption as OutputOption  # noqa: PLC0414 (beside its siblings)
-from drift_agent.cli.common import console, write_document
 from drift_agent.errors import ConfigError
+from drift_agent.text import shown
 from drift_collector.fleet.model import Trusted
 from drift_collector.images import TrustedFolder
+
+PATIENCE_SECONDS: Final = 2.0
+"""A store that answers does so sooner, most of the time."""
 
 StoreOption = Annotated[
     str,
@@ -61,9 +68,23 @@ def trust(folder: str, public_key: str | None) -> Callable[[], Mapping[str, Trus
     return lambda: None
 
 
+@contextmanager
+def waiting_for(store: str) -> Iterator[None]:
+    """Says on a terminal whom we wait for, once what is done within has taken `PATIENCE_SECONDS`."""
+    said = shown(f"drift: waiting for {store or 'the store'} …")
+    timer = Timer(PATIENCE_SECONDS, lambda: sys.stderr.write(f"{said}\n"))
+    timer.daemon = True
+    if sys.stderr.isatty():
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 def write_text(write: Callable[[Console], None], output: str | None) -> None:
-    """Text to standard output, or plain to the file `output`."""
-    if output is None:
+    """Text to standard output (`output` None or `-`), or plain to the file `output`."""
+    if output is None or output == STANDARD_OUTPUT:
         write(console())
         return
     text = io.StringIO()

@@ -14,6 +14,7 @@ from drift_collector.cli.options import (
     PublicKeyOption,
     StoreOption,
     trust,
+    waiting_for,
     write_text,
 )
 from drift_collector.fleet.read import judged
@@ -58,7 +59,8 @@ def report(
     trusted = trust(manifests, public)()
     opened = open_store(store, os.environ)
     try:
-        fleet = with_systemic(judged(opened, now, trusted, expected), opened.items)
+        with waiting_for(store):
+            fleet = with_systemic(judged(opened, now, trusted, expected), opened.items)
     finally:
         opened.close()
     write_text(lambda console: form.write(fleet, console, now, all_), output)

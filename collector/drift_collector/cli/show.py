@@ -17,6 +17,7 @@ from drift_collector.cli.options import (
     PublicKeyOption,
     StoreOption,
     trust,
+    waiting_for,
     write_text,
 )
 from drift_collector.fleet.model import Fleet, Verdict
@@ -50,15 +51,16 @@ def show(
     manifests: ManifestsOption = "",
     public: PublicKeyOption = None,
 ) -> int:
-    """Shows one instance: its verdict, why, and the items that differ, expected against actual."""
+    """Shows one instance: verdict, reasons, items that differ. 0 whatever it is, 3 where nobody has that name."""
     now = time.time_ns()
     trusted = trust(manifests, public)()
     opened = open_store(store, os.environ)
     try:
-        fleet = judged(opened, now, trusted)
-        verdict = _one(select(fleet.verdicts, instance), instance)
-        items = opened.items(verdict.evidence) if verdict.evidence is not None else []
-        verdict = with_missing(_with_systemic(fleet, verdict, opened), items)
+        with waiting_for(store):
+            fleet = judged(opened, now, trusted)
+            verdict = _one(select(fleet.verdicts, instance), instance)
+            items = opened.items(verdict.evidence) if verdict.evidence is not None else []
+            verdict = with_missing(_with_systemic(fleet, verdict, opened), items)
     finally:
         opened.close()
     if format_ is ShowFormat.json:

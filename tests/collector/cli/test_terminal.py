@@ -4,6 +4,7 @@ import fcntl
 import os
 import pty
 import re
+import socket
 import struct
 import subprocess
 import sys
@@ -83,3 +84,15 @@ def test_a_pipe_gets_plain_whole_lines_however_narrow_the_terminal_says_that_it_
     assert lines[1].endswith("1 modified; 3 logins")
     assert lines[3] == ""
     assert len(lines) == 6
+
+
+def test_on_a_terminal_a_wait_is_explained(environment: dict[str, str]) -> None:
+    """A server that accepts and says nothing is waited for: people are told, after two seconds."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        store = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        leader, follower = pty.openpty()
+        with subprocess.Popen(COMMAND, stderr=follower, env={**environment, "DRIFTLINE_STORE": store}) as process:
+            os.close(follower)
+            assert f"waiting for {store}" in os.read(leader, 65536).decode()
+            process.kill()
+        os.close(leader)
