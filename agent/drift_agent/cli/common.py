@@ -25,6 +25,7 @@ OutputOption = Annotated[
     str | None,
     typer.Option("-o", "--output", metavar="FILE", help="Write to FILE instead of standard output."),
 ]
+STANDARD_OUTPUT: Final = "-"
 EPILOG: Final = "Exit codes: " + " · ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items())
 
 
@@ -75,6 +76,7 @@ def run(app: typer.Typer, program: str) -> NoReturn:
         fail(program, "aborted", EXIT_FAILED)
     except _USAGE_ERROR as error:
         message = error.format_message() if hasattr(error, "format_message") else str(error)  # names the option too
+        message = message.replace("Value error, ", "")  # the library's word, which says nothing
         if not message:  # "no arguments": the help was already printed
             sys.exit(EXIT_USAGE)
         context = getattr(error, "ctx", None)
@@ -117,12 +119,12 @@ def console() -> Console:
 
 
 def write_document(text: str, output: str | None) -> None:
-    """A document to standard output, or whole to the file `output`.
+    """A document to standard output (`output` None or `-`), or whole to the file `output`.
 
     A file is written beside the one it replaces, then renamed, links followed; what is no regular file (a device, a
     pipe) is written into.
     """
-    if output is None:
+    if output is None or output == STANDARD_OUTPUT:
         sys.stdout.write(text)
         return
     path = os.path.realpath(output)

@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Annotated, Literal
 
 import pytest
 import typer
@@ -64,6 +65,21 @@ def test_a_mistake_in_the_arguments_is_64(monkeypatch: pytest.MonkeyPatch, argum
     assert ended(monkeypatch, None, *arguments) == 64
 
 
+def test_a_mistake_in_a_choice_names_the_option_and_what_is_allowed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = make_program("A program.")
+
+    @app.command()
+    def go(form: Annotated[Literal["text", "json"], typer.Option("--form")] = "text") -> None: ...
+
+    monkeypatch.setattr("sys.argv", ["program", "go", "--form", "xml"])
+    with pytest.raises(SystemExit, match="64"):
+        run(app, "program")
+    said = capsys.readouterr().err
+    assert said.startswith("program: Invalid value for '--form': 'xml' is not one of 'text', 'json'")
+
+
 def test_an_error_is_one_line_whatever_it_quotes(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -79,6 +95,15 @@ def test_a_document_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(InputError, match="cannot be written"):
         write_document("x", str(tmp_path / "file" / "x"))
+
+
+def test_a_dash_is_standard_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_document("text\n", "-")
+    assert capsys.readouterr().out == "text\n"
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_document_follows_links_and_keeps_the_mode_of_what_it_replaces(tmp_path: Path) -> None:
