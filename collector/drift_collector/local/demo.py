@@ -49,7 +49,7 @@ def run_demo(folder: Path, console: Console) -> None:
 
         _wait(fleet, dict.fromkeys(MACHINES, "clean"))
         console.print("   All three report that they are what was baked.\n")
-        console.print(f"3. Somebody logs in to {CHANGED} and changes it:")
+        console.print(f"3. Somebody changes files of {CHANGED}:")
         for change in CHANGES:
             console.print(f"   {change}")
         tamper(folder / CHANGED)
