@@ -55,7 +55,8 @@ def diff(
             text = to_json(image_text.delta_document(old.header, new.header, groups))
         else:
             text = image_text.delta_text(old.header, new.header, groups)
-        differs = bool(changes) or old.header.policy_digest != new.header.policy_digest
+        compared = [(each.header.policy_digest, each.header.mounts) for each in (old, new)]
+        differs = bool(changes) or compared[0] != compared[1]
     write_document(text, output)
     return EXIT_RECYCLE if differs else EXIT_OK
 

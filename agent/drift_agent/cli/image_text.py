@@ -1,7 +1,7 @@
 """What `drift image` shows: documents and text. Pure."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from drift_agent.drift.check_result import CheckResult
@@ -96,8 +96,8 @@ def delta_document(before: Header, after: Header, groups: Sequence[Group]) -> di
     """The document `driftline.image-diff/1`."""
     return {
         "schema": DELTA_SCHEMA,
-        "before": {"image": before.stamp, "digest": before.digest, "policy": before.policy_digest},
-        "after": {"image": after.stamp, "digest": after.digest, "policy": after.policy_digest},
+        "before": _image(before),
+        "after": _image(after),
         "groups": [
             {
                 "package": _change(group.package) if group.package else None,
@@ -108,14 +108,24 @@ def delta_document(before: Header, after: Header, groups: Sequence[Group]) -> di
     }
 
 
+def _image(header: Header) -> dict[str, Any]:
+    return {
+        "image": header.stamp,
+        "digest": header.digest,
+        "policy": header.policy_digest,
+        "mounts": {shown(path): kind for path, kind in header.mounts.items()},
+    }
+
+
 def delta_text(before: Header, after: Header, groups: Sequence[Group]) -> str:
-    """A line where the policies differ, and for each package that changed, its files beneath; then what is of none."""
+    """Lines where policies or mounts differ; each package that changed, its files beneath; then what is of none."""
     lines = [f"{before.stamp} → {after.stamp}"]
     if before.policy_digest != after.policy_digest:
         sizes = " → ".join(
             f"{header.policy.profile or 'no profile'}, {len(header.policy.rules)} rules" for header in (before, after)
         )
         lines.append(f"~ policy {sizes}: what counts as drift differs")
+    lines += _mount_lines(before.mounts, after.mounts)
     for group in groups:
         indent = ""
         if group.package is not None:
@@ -126,6 +136,15 @@ def delta_text(before: Header, after: Header, groups: Sequence[Group]) -> str:
     if len(lines) == 1:
         lines.append("no difference")
     return "\n".join(lines) + "\n"
+
+
+def _mount_lines(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
+    """What is mounted on another place, or from another type of file system, than the image says is drift."""
+    for path in sorted({*before, *after}):
+        if before.get(path) != after.get(path):
+            change = "added" if path not in before else "removed" if path not in after else "modified"
+            types = " → ".join(shown(side[path]) for side in (before, after) if side.get(path))
+            yield f"{_SIGNS[change]} mount {shown(path)} {types}".rstrip()
 
 
 def _key_members(key: str) -> dict[str, str]:

@@ -78,6 +78,19 @@ def test_images_that_hold_the_same_and_compare_it_differently_differ(drift: Comm
     assert document["before"]["policy"] != document["after"]["policy"]
 
 
+def test_images_with_other_mounts_differ(drift: Commands, tmp_path: Path) -> None:
+    """What is mounted there is drift in one of them alone, and what a second seal means differs."""
+    first = bake(drift, tmp_path, "a", "x")
+    second = str(tmp_path / "mounted.jsonl")
+    given = ("--root", str(tmp_path / "a"), "--image", "a", "--mount", "/=overlay", "--mount", "/srv")
+    assert drift("image", "bake", *given, "-o", second).code == 0
+    ended = drift("image", "diff", first, second)
+    assert (ended.code, ended.out) == (2, "a → a\n+ mount / overlay\n+ mount /srv\n")
+    document = json.loads(drift("image", "diff", first, second, "--format", "json").out)
+    jsonschema.validate(document, schema("driftline.image-diff/1"))
+    assert (document["before"]["mounts"], document["after"]["mounts"]) == ({}, {"/": "overlay", "/srv": ""})
+
+
 def test_rules_are_learnt_from_documents(drift: Commands, tmp_path: Path) -> None:
     manifest = bake(drift, tmp_path, "a", "x")
     names = []
