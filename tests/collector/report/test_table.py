@@ -34,7 +34,7 @@ def mixed() -> Fleet:
             "i-0a1b2c3d4e5f60713", host="web-3", state="stopped", time=NOW - 7200 * SECOND, scan_at=NOW - 7300 * SECOND
         ),
         report("i-0a1b2c3d4e5f60714", host="\x1b[31mevil[bold]\u202e\n", scan_at=0, degraded=1),
-        report("7d1e0c5ab1c24f6f9d1f6c2c8ab1e2d3", host="", image="", group="", state="pending"),
+        report("7d1e0c5ab1c24f6f9d1f6c2c8ab1e2d3", host="", image="", group="", state="pending", scan_at=0),
         report("i-0a1b2c3d4e5f60715", host="データベース-1", image="データベース@2026.09.21", group="staging"),
         report("i-0a1b2c3d4e5f60716", state="terminated"),
     ]
