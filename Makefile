@@ -21,7 +21,7 @@ check: $(STAMP)
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
-	@cd ansible && ../$(BIN)/ansible-lint -q
+	@cd ansible && PATH="$(CURDIR)/$(BIN):$$PATH" ../$(BIN)/ansible-lint -q
 
 test: $(STAMP)
 	@scripts/test-servers
