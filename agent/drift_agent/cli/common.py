@@ -2,12 +2,13 @@
 
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from io import TextIOWrapper
-from typing import Annotated, Any, Final, NoReturn
+from typing import Annotated, Any, Final, Literal, NoReturn
 
 import typer
 from rich.console import Console
@@ -25,13 +26,16 @@ OutputOption = Annotated[
     str | None,
     typer.Option("-o", "--output", metavar="FILE", help="Write to FILE instead of standard output."),
 ]
+BOXES_COLUMNS: Final = 80
+"""On a narrower terminal boxes cut the names of options, and plain help does not."""
 STANDARD_OUTPUT: Final = "-"
 EPILOG: Final = "Exit codes: " + " · ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items())
 
 
 def make_app(help_: str) -> typer.Typer:
     """A group of commands in our manner: help where nothing was asked, no completion commands, exit codes shown."""
-    return typer.Typer(help=help_, epilog=EPILOG, no_args_is_help=True, add_completion=False, rich_markup_mode="rich")
+    boxes: Literal["rich"] | None = "rich" if shutil.get_terminal_size().columns >= BOXES_COLUMNS else None
+    return typer.Typer(help=help_, epilog=EPILOG, no_args_is_help=True, add_completion=False, rich_markup_mode=boxes)
 
 
 def _show_version(asked: bool) -> None:
@@ -77,7 +81,8 @@ def run(app: typer.Typer, program: str) -> NoReturn:
     except _USAGE_ERROR as error:
         message = error.format_message() if hasattr(error, "format_message") else str(error)  # names the option too
         message = message.replace("Value error, ", "")  # the library's word, which says nothing
-        if not message:  # "no arguments": the help was already printed
+        if not message or type(error).__name__ == "NoArgsIsHelpError":  # the help; with boxes it was printed before
+            typer.echo(message, nl=bool(message))
             sys.exit(EXIT_USAGE)
         context = getattr(error, "ctx", None)
         hint = f" (see {context.command_path} --help)" if context is not None else ""

@@ -80,6 +80,37 @@ def test_a_mistake_in_a_choice_names_the_option_and_what_is_allowed(
     assert said.startswith("program: Invalid value for '--form': 'xml' is not one of 'text', 'json'")
 
 
+@pytest.mark.parametrize("columns", ["60", "80"])
+def test_without_arguments_the_help_is_shown_on_standard_output(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    assert ended(monkeypatch, None) == 64
+    shown = capsys.readouterr()
+    assert shown.out.count("Usage: program [OPTIONS] COMMAND") == 1
+    assert not shown.err
+
+
+@pytest.mark.parametrize("columns", ["40", "60", "80", "200"])
+def test_help_holds_every_option_whole_however_narrow_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    app = make_program("A program.")
+
+    @app.command()
+    def go(
+        drift_retention: Annotated[str, typer.Option(metavar="DURATION", help="How long reports are kept.")] = "90d",
+        require_tokens: Annotated[bool, typer.Option(help="Demand tokens on loopback too.")] = False,
+    ) -> None: ...
+
+    monkeypatch.setattr("sys.argv", ["program", "go", "--help"])
+    with pytest.raises(SystemExit, match="0"):
+        run(app, "program")
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in ("--drift-retention", "--require-tokens", "--no-require-tokens"))
+
+
 def test_an_error_is_one_line_whatever_it_quotes(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
