@@ -8,6 +8,8 @@ from drift_agent.errors import ConfigError, DriftlineError
 from drift_agent.units import format_bytes
 
 MAX_SECRET_CHARACTERS: Final = 64 << 10
+ENCODING: Final = "utf-8-sig"
+"""UTF-8, without the mark that some editors put before it."""
 
 
 def read_bounded(path: str, limit: int, error_class: type[DriftlineError], hint: str = "") -> str:
@@ -20,7 +22,7 @@ def read_bounded(path: str, limit: int, error_class: type[DriftlineError], hint:
         with open(path, "rb") as file:
             raw = file.read(limit + 1)
         if len(raw) <= limit:
-            return raw.decode()
+            return raw.decode(ENCODING)
     except OSError as error:
         raise error_class(f"{path}: cannot be read: {error.strerror}{hint}") from None
     except UnicodeDecodeError as error:
@@ -54,7 +56,7 @@ def read_secret(path: str) -> str:
     """
     expanded = os.path.expandvars(path)
     try:
-        with open(expanded, encoding="utf-8") as file:
+        with open(expanded, encoding=ENCODING) as file:
             secret = file.read(MAX_SECRET_CHARACTERS).strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"

@@ -31,6 +31,12 @@ def test_a_secret_is_the_trimmed_content_of_its_file(tmp_path: Path, monkeypatch
     assert read_secret("$CREDENTIALS_DIRECTORY/token") == "abc"
 
 
+def test_the_mark_that_some_editors_put_before_utf_8_is_no_part_of_a_text(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"\xef\xbb\xbfpass")
+    assert read_bounded(str(tmp_path / "f"), 9, InputError) == "pass"
+    assert read_secret(str(tmp_path / "f")) == "pass"
+
+
 def test_a_secret_without_an_end_is_its_beginning() -> None:
     assert read_secret("/dev/zero") == "\0" * MAX_SECRET_CHARACTERS
 
