@@ -13,6 +13,7 @@ from drift_agent.image.rootfs import RootFiles
 MAX_BYTES: Final = 1 << 20
 
 _PROFILES: Final = {"debian": "debian", "ubuntu": "ubuntu", "amzn": "amazon-linux"}
+_ACCOUNT: Final = re.compile(r"[a-z_][a-z0-9_.-]{0,31}")
 _CLOUD_INIT_FILES: Final = ("/usr/bin/cloud-init", "/etc/cloud/cloud.cfg")
 
 
@@ -55,38 +56,42 @@ def layers_of(root: str) -> tuple[str, ...]:
     return (CLOUD_INIT,) if any(os.path.lexists(root.rstrip("/") + path) for path in _CLOUD_INIT_FILES) else ()
 
 
-def default_user(cloud_cfg: str) -> str:
-    """The name of the account that cloud-init makes, from a cloud.cfg; empty where it names none.
+def default_user(cloud_cfg: str) -> tuple[str, tuple[str, ...]]:
+    """Name and groups of the account that cloud-init makes, from a cloud.cfg; without a name where it names none.
 
-    Reads just `system_info: default_user: name:`; the file is YAML, and of that form in every distribution.
+    Reads just `name:` and `groups:` of `system_info: default_user:`; the file is YAML, and of that form in every
+    distribution.
     """
     above = -1
+    found = {"name": "", "groups": ""}
     for line in cloud_cfg.splitlines():
         text = line.strip()
         indent = len(line) - len(line.lstrip())
         if not text or text.startswith("#"):
             continue
-        if above >= 0 and indent <= above:  # the block ends, and has no name
-            return ""
+        if above >= 0 and indent <= above:  # the block ends
+            break
         key, _, value = text.partition(":")
         if above < 0 and indent and key == "default_user":
             above = indent
-        elif above >= 0 and key == "name":
-            name = value.partition(" #")[0].strip().strip("\"'")
-            return name if re.fullmatch(r"[a-z_][a-z0-9_.-]{0,31}", name) else ""
-    return ""
+        elif above >= 0 and key in found:
+            found[key] = value.partition(" #")[0]
+    names, groups = (tuple(filter(_ACCOUNT.fullmatch, re.split(r"[][\s,\"']+", found[key]))) for key in found)
+    return (names[0], groups) if len(names) == 1 else ("", ())
 
 
 def account_rules(root: str) -> tuple[Rule, ...]:
-    """The rules of the account that cloud-init makes in this tree: it and its group are sealed."""
-    text = read_text(root, "/etc/cloud/cloud.cfg")
-    name = default_user(text) if text else ""
+    """The rules of the account that cloud-init makes in this tree.
+
+    It and its group are sealed, and so are those of its groups that the tree has not: cloud-init makes them.
+    """
+    name, groups = default_user(read_text(root, "/etc/cloud/cloud.cfg") or "")
+    if not name:
+        return ()
+    there = {line.partition(":")[0] for line in (read_text(root, "/etc/group") or "").splitlines()}
     why = "the account that cloud-init makes, by the image's cloud.cfg"
-    return tuple(
-        Rule(name, "sealed", severity="high", why=why, layer=CLOUD_INIT, kind=kind)
-        for kind in ("user", "group")
-        if name
-    )
+    sealed = [("user", name), ("group", name), *(("group", group) for group in groups if group not in {*there, name})]
+    return tuple(Rule(key, "sealed", severity="high", why=why, layer=CLOUD_INIT, kind=kind) for kind, key in sealed)
 
 
 def hostname(root: str) -> str:

@@ -45,17 +45,23 @@ def test_cloud_init_and_its_account_are_known_where_it_is_installed(tmp_path: Pa
     assert [(rule.kind, rule.path, rule.path_class) for rule in rules] == [
         ("user", "debian", "sealed"),
         ("group", "debian", "sealed"),
+        ("group", "adm", "sealed"),
+        ("group", "sudo", "sealed"),
     ]
+    make_tree(tmp_path, {"etc/group": "root:x:0:\nadm:x:4:\n"})
+    assert [rule.path for rule in osrelease.account_rules(str(tmp_path)) if rule.kind == "group"] == ["debian", "sudo"]
 
 
 def test_the_account_is_read_in_one_pass_whatever_follows_it() -> None:
     """Debian's own file, with all that stands behind the account."""
     behind = "".join(f"       primary{number}:   https://mirror.example/debian\n" for number in range(100))
     paths = f"   paths:\n      cloud_dir: /var/lib/cloud/\n      name: other\n   package_mirrors:\n{behind}"
-    assert osrelease.default_user(CLOUD_CFG + paths) == "debian"
-    assert osrelease.default_user(CLOUD_CFG.replace("     name: debian\n", "") + paths) == ""
-    assert osrelease.default_user(CLOUD_CFG.replace("name: debian", 'name: "admin" # renamed') + paths) == "admin"
-    assert osrelease.default_user("# default_user:\n#   name: x\ndefault_user:\n  name: top\n") == ""
+    assert osrelease.default_user(CLOUD_CFG + paths) == ("debian", ("adm", "sudo"))
+    assert osrelease.default_user(CLOUD_CFG.replace("     name: debian\n", "") + paths) == ("", ())
+    renamed = CLOUD_CFG.replace("name: debian", 'name: "admin" # renamed').replace("[adm, sudo]", '["wheel"] # its')
+    assert osrelease.default_user(renamed + paths) == ("admin", ("wheel",))
+    assert osrelease.default_user(CLOUD_CFG.replace("[adm, sudo]", "adm,sudo") + paths) == ("debian", ("adm", "sudo"))
+    assert osrelease.default_user("# default_user:\n#   name: x\ndefault_user:\n  name: top\n") == ("", ())
 
 
 def test_only_what_can_be_a_hostname_is_one(tmp_path: Path) -> None:
