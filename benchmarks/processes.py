@@ -1,5 +1,6 @@
 """Programs that are measured from outside while they run."""
 
+import os
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -8,14 +9,15 @@ from pathlib import Path
 
 
 def processor_seconds(pid: int) -> float:
-    """Time that all threads of a process have spent on a processor."""
+    """Time that all threads of a process have spent on a processor, and its children that have ended."""
     total = 0
     for task in Path(f"/proc/{pid}/task").iterdir():
         try:
             total += int((task / "schedstat").read_text().split()[0])
         except FileNotFoundError:
             continue
-    return total / 1e9
+    ended = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[13:15]
+    return total / 1e9 + sum(map(int, ended)) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager

@@ -33,10 +33,12 @@ def check_tree(
     rehash: bool = False,
     progress: Progress | None = None,
     pace: Pace | None = None,
+    alone: bool = False,
 ) -> CheckResult:
     """Compares everything below `root` with the manifest.
 
-    `pace` is told of each block of a content that is read, in whichever thread; what it raises ends the check.
+    `pace` is told of each block of a content that is read, in whichever thread; what it raises ends the check. With
+    `alone` one processor does it all, for the other belongs to whom the machine is there for.
 
     `cache` is the file in which what was seen is kept until the next check: what has not changed since is not read
     again then, unless `rehash` asks for it. A cache that cannot be written is done without.
@@ -52,7 +54,7 @@ def check_tree(
     foreign = mounts.foreign(mounts.standing(root, header.policy), header.mounts)
     expected = Expected(manifest, manifest.blocks(), 2)
     with (
-        Hasher(pace=pace) as hasher,
+        Hasher(pace, alone=alone) as hasher,
         Scan(root, header.policy, boundaries=frozenset(foreign), hasher=hasher, pace=pace) as scan,
         _open_cache(cache, header, rehash) as known,
     ):

@@ -75,7 +75,9 @@ class ImageComparison:
 
     def tree(self, progress: Callable[[int], None], pace: Pace, *, rehash: bool) -> CheckResult:
         """Looks at everything below the root, and at the manifest itself."""
-        result = check_tree(self._root, self._manifest, cache=self._cache, rehash=rehash, progress=progress, pace=pace)
+        result = check_tree(
+            self._root, self._manifest, cache=self._cache, rehash=rehash, progress=progress, pace=pace, alone=True
+        )
         itself = {"sha256": self._manifest.file_digest()}
         path = os.path.abspath(self._manifest.path)
         return replace(result, changes=[*result.changes, Change(MANIFEST, path, "added", "sealed", "high", {}, itself)])

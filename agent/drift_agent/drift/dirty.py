@@ -34,7 +34,10 @@ class Dirty:
 
 
 class DirtySet:
-    """Marks come in from any thread and call `wake`; one reader asks when the set is ripe, and takes it."""
+    """Marks come in from any thread, the first calls `wake`; one reader asks when the set is ripe, and takes it.
+
+    The others only put off when it is ripe, and whoever waits for that asks again then.
+    """
 
     def __init__(self, wake: Callable[[], None], monotonic: Callable[[], float] = time.monotonic) -> None:
         self._wake = wake
@@ -59,24 +62,29 @@ class DirtySet:
                 self._paths.update(paths)
                 self._trees.update(trees)
             self._everything = self._everything or len(self._paths) + len(self._trees) > MAX_PATHS
-            self._stamp()
-        self._wake()
+            is_first = self._stamp()
+        if is_first:
+            self._wake()
 
     def mark_everything(self) -> None:
         """Hints were lost."""
         with self._lock:
             self._everything = True
-            self._stamp()
-        self._wake()
+            is_first = self._stamp()
+        if is_first:
+            self._wake()
 
-    def _stamp(self) -> None:
+    def _stamp(self) -> bool:
+        """Says when the last mark came; whether it was the first."""
         now = self._monotonic()
-        if not self._first:
+        is_first = not self._first
+        if is_first:
             self._first = now
         self._last = now
         if self._everything:
             self._paths.clear()
             self._trees.clear()
+        return is_first
 
     def ripe_in(self) -> float | None:
         """Seconds until the set should be taken (0.0: now); None while it is empty."""

@@ -4,7 +4,6 @@ The walk gives a file and goes on; what was seen of it comes later, in the order
 """
 
 import os
-import time
 from array import array
 from collections import deque
 from collections.abc import Callable
@@ -18,9 +17,6 @@ from drift_agent.image.hash_worker import BATCH, MAX_BYTES, OPEN, RECORD, UNSEEN
 
 START_AFTER: Final = 500
 """Files that are given before the process starts: a rescan that has little to look at starts none."""
-
-WAITED_SECONDS: Final = 0.002
-"""From here on `pace` has waited, and was not just called."""
 
 Record: TypeAlias = tuple[int, int, int, int, int, int, int, int, int, int, int, bytes]
 """A `hash_worker.RECORD`."""
@@ -51,13 +47,13 @@ class Batch:
 class Batches:
     """Used by one thread. `settle` is told of each file; `pace` of what was read.
 
-    The process has one batch at a time while `pace` waits, and one more with each that it lets pass.
+    Where it is `alone` it does without the process, and `pace` may wait: nothing is read ahead of it but one batch.
     """
 
-    def __init__(self, settle: Settle, pace: inspect.Pace | None = None) -> None:
+    def __init__(self, settle: Settle, pace: inspect.Pace | None = None, *, alone: bool = False) -> None:
+        self._alone = alone
         self._settle = settle
         self._pace = pace
-        self._at_once = 1
         self._given = -START_AFTER
         self._helper = HashHelper()
         self._buffer = memoryview(bytearray(MAX_BYTES))
@@ -105,14 +101,13 @@ class Batches:
 
     def _dispatch(self) -> None:
         self._given += len(self._batch.names)
-        if self._given > 0:
+        if self._given > 0 and not self._alone:
             self._helper.start()
         while self._sent and self._receive(wait=False):  # which `pace` may end: nothing is in our hands meanwhile
             pass
         batch = self._taken()
-        has_room = self._helper.has_room and len(self._sent) < self._at_once
         folders = [folder.descriptor for folder in batch.folders]
-        if has_room and self._helper.send(folders, batch.counts, batch.names):
+        if self._helper.has_room and self._helper.send(folders, batch.counts, batch.names):
             self._sent.append(batch)
         else:
             self._look_here(batch)
@@ -143,7 +138,8 @@ class Batches:
             found = list(RECORD.iter_unpack(UNSEEN * len(batch.names)))
         descriptors = iter(left_open)
         try:
-            self._keep_pace(sum(record[8] for record in found if record[0] & WHOLE))
+            if self._pace is not None:
+                self._pace(sum(record[8] for record in found if record[0] & WHOLE))
             of_file = zip(batch.waiting, found, strict=True)
             for folder, count in zip(batch.folders, batch.counts, strict=True):
                 for entry, record in islice(of_file, count):
@@ -156,9 +152,3 @@ class Batches:
             for descriptor in descriptors:
                 os.close(descriptor)
             batch.close()
-
-    def _keep_pace(self, count: int) -> None:
-        began = time.monotonic()
-        if self._pace is not None:
-            self._pace(count)
-        self._at_once = 1 if time.monotonic() - began > WAITED_SECONDS else self._at_once + 1

@@ -51,7 +51,7 @@ class Ruling(NamedTuple):
 
 
 class Looker:
-    """Looks at names under one policy; where `reader` has others read for it, files are looked at in batches.
+    """Looks at names under one policy; files in batches, where `reader` may.
 
     At `boundaries` something foreign is mounted: they are not entered.
     """
@@ -61,7 +61,7 @@ class Looker:
         self._boundaries = boundaries
         self._reader = reader
         self._rulings: dict[State, Ruling] = {}
-        self._batches = Batches(self._settle, reader.pace) if reader.has_help else None
+        self._batches = Batches(self._settle, reader.pace, alone=reader.alone) if reader.in_batches else None
 
     def close(self) -> None:
         """Gives up what is unfinished."""

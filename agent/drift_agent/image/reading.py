@@ -35,9 +35,14 @@ class Reader:
         self._buffer = bytearray(inspect.BLOCK)
 
     @property
-    def has_help(self) -> bool:
-        """Whether others may read for it: who keeps contents reads small files by itself, for it needs them."""
+    def in_batches(self) -> bool:
+        """Whether files may be read many at a time: who keeps contents reads each by itself, for it needs them."""
         return self._hasher is not None and self._keep is None
+
+    @property
+    def alone(self) -> bool:
+        """Whether nobody else may read for it."""
+        return self._hasher is None or self._hasher.alone
 
     def read(self, folder: OpenFolder, entry: Entry, descriptor: int, status: os.stat_result) -> None:
         """Makes the line of an open file, which it closes; that of a large one is unfinished then."""

@@ -33,6 +33,19 @@ def test_a_busy_tree_cannot_put_it_off_for_ever() -> None:
     assert waited <= LONGEST_SECONDS + 0.011
 
 
+def test_the_first_mark_wakes_and_no_other_until_the_set_is_taken() -> None:
+    woken: list[None] = []
+    dirty = DirtySet(lambda: woken.append(None))
+    for count in (1, 2):
+        dirty.mark("/a")
+        dirty.mark("/b")
+        dirty.mark_everything()
+        assert len(woken) == count
+        assert dirty.take().everything
+    dirty.mark_everything()
+    assert len(woken) == 3
+
+
 def test_too_many_paths_are_everything() -> None:
     dirty = DirtySet(lambda: None)
     for number in range(MAX_PATHS + 10):

@@ -2,9 +2,7 @@
 
 import os
 import signal
-import time
-from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +12,8 @@ from drift_agent.image import batches, inspect
 from drift_agent.image.batches import Batches, Record
 from drift_agent.image.canonical import decode
 from drift_agent.image.entry import Entry, OpenFolder
-from drift_agent.image.hash_helper import MAX_SENT, HashHelper
-from drift_agent.image.hash_worker import BATCH, MAX_BYTES, WHOLE
+from drift_agent.image.hash_helper import HashHelper
+from drift_agent.image.hash_worker import BATCH, MAX_BYTES, WHOLE, look_at
 from drift_agent.image.hashing import Hasher
 from drift_agent.image.inspect import ReadStoppedError
 from drift_agent.image.look import Looker
@@ -175,30 +173,25 @@ def test_nothing_is_left_open_where_the_pace_ends_a_scan(
 
 
 @pytest.mark.usefixtures("at_once")
-@pytest.mark.parametrize("seconds", [0, 2 * batches.WAITED_SECONDS])
-def test_while_the_pace_waits_no_more_is_read_ahead_than_one_batch(
-    tmp_path: Path, seconds: float, monkeypatch: pytest.MonkeyPatch
+def test_one_that_is_alone_reads_one_batch_ahead_of_the_pace_and_starts_no_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Otherwise as many as the process takes: here it answers nothing that is not waited for."""
-    monkeypatch.setattr(batches, "BATCH", 2)
-    monkeypatch.setattr(batches, "WAITED_SECONDS", batches.WAITED_SECONDS if seconds else 60)
-    send, receive = HashHelper.send, HashHelper.receive
-    outstanding: list[int] = []
+    monkeypatch.setattr(HashHelper, "start", lambda _: pytest.fail("a process was started"))
+    read: list[int] = []
+    told: list[int] = []
 
-    def count(helper: HashHelper, folders: list[int], counts: "array[int]", names: list[bytes]) -> bool:
-        done = send(helper, folders, counts, names)
-        outstanding.append(helper._sent)
-        return done
+    def look_and_count(
+        folders: Iterable[int], counts: Iterable[int], names: list[bytes], buffer: memoryview
+    ) -> tuple[bytes, list[int]]:
+        read.append(len(names))
+        assert sum(read) - sum(told) <= BATCH
+        return look_at(folders, counts, names, buffer)
 
-    monkeypatch.setattr(HashHelper, "send", count)
-    monkeypatch.setattr(HashHelper, "receive", lambda helper, *, wait: receive(helper, wait=wait) if wait else None)
-    root = make_tree(tmp_path, {f"{number:03}": "x" for number in range(400)})
-    with (
-        Hasher() as hasher,
-        Scan(str(root), Policy.of([]), hasher=hasher, pace=lambda _: time.sleep(seconds)) as scan,
-    ):
+    monkeypatch.setattr(batches, "look_at", look_and_count)
+    root = make_tree(tmp_path, {f"{number:03}": "x" for number in range(4 * BATCH + 1)})
+    with Hasher(alone=True) as hasher, Scan(str(root), Policy.of([]), hasher=hasher, pace=told.append) as scan:
         list(scan.entries())
-    assert max(outstanding) == (1 if seconds else MAX_SENT)
+    assert sum(read) == sum(told) == 4 * BATCH + 1
 
 
 @pytest.mark.usefixtures("at_once")

@@ -55,6 +55,14 @@ def test_too_many_stay_with_their_caller_and_who_asks_first_hashes(tmp_path: Pat
         assert hasher.result(ticket) == digest(text)
 
 
+def test_one_that_is_alone_takes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("x" * MIN_BYTES)
+    with Hasher(alone=True) as hasher:
+        mine = opened(tmp_path / "f")
+        assert hasher.submit(*mine) is None
+        os.close(mine[0])
+
+
 def test_an_error_comes_to_who_asks(tmp_path: Path) -> None:
     with Hasher() as hasher:
         ticket = hasher.submit(os.open(tmp_path, os.O_RDONLY), MIN_BYTES, NOTHING)
