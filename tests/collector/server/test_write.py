@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from drift_collector.server.body import Limits
+from drift_collector.server.body import Budget, Limits
 from drift_collector.server.collector import Collector, Options
 from drift_collector.store.tokens import Tokens
 from reports import NOW, report
@@ -149,8 +149,17 @@ def test_a_bomb_is_not_inflated(small: Collector) -> None:
     assert post(small.url + "/write", one_line, Content_Encoding="gzip").status_code == 413
 
 
-def test_bodies_that_wait_take_bounded_memory_together(small: Collector) -> None:
+def test_bodies_that_wait_take_bounded_memory_together(small: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[int] = []
+    take = Budget.take
+
+    def note(budget: Budget, count: int) -> None:
+        take(budget, count)
+        held.append(count)
+
+    monkeypatch.setattr(Budget, "take", note)
     with _half_sent(small, 1_900):
+        wait_until(lambda: sum(held) == 1_900, what="what was half sent, held")
         assert post(small.url + "/write", b"#" * 1_900).status_code == 503
     wait_until(
         lambda: post(small.url + "/write", b"#" * 1_900).status_code == 204, what="what was given up, given back"
